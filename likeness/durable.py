@@ -1,0 +1,62 @@
+"""Files that are whole or absent: written under a temporary name, flushed, renamed, and the folder flushed too.
+
+safetensors 0.8 renames but does not flush, and leaves files behind when it is killed; so our own name is used
+for everything, and `sweep` removes what a killed process left.
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+PARTIAL = ".partial-"
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Replace `path` with `data`. Raises OSError (for example a full disk) and then leaves the old file."""
+    write_with(path, lambda partial: partial.write_bytes(data))
+
+
+def write_text(path: Path, text: str) -> None:
+    write_bytes(path, text.encode())
+
+
+def write_with(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` fill a temporary file beside `path`, then flush and rename it into place."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{PARTIAL}{os.getpid()}-{path.name}")
+    try:
+        write(partial)
+        with partial.open("rb+") as f:
+            os.fsync(f.fileno())
+        os.chmod(partial, 0o644)  # safetensors creates its files readable by the owner alone
+        os.replace(partial, path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    flush_folder(path.parent)
+
+
+def append_line(path: Path, line: str) -> None:
+    """Append one whole line. A reader that tails the file never sees half of it for short lines."""
+    with path.open("ab") as f:
+        f.write(line.encode() + b"\n")
+
+
+def flush_folder(folder: Path) -> None:
+    """Make renames in `folder` survive a power cut, where the system allows opening folders."""
+    try:
+        fd = os.open(folder, os.O_RDONLY)
+    except OSError:  # Windows cannot open folders
+        return
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def sweep(folder: Path) -> int:
+    """Remove what interrupted writers left anywhere under `folder`; returns how many files that were."""
+    leftovers = [p for p in folder.rglob("*") if p.is_file() and (p.name.startswith(PARTIAL) or ".tmp" in p.suffix)]
+    for p in leftovers:
+        p.unlink(missing_ok=True)
+    return len(leftovers)

@@ -1,0 +1,32 @@
+"""What can go wrong, by what the caller should do about it. The command line turns each into an exit code."""
+
+
+class LikenessError(Exception):
+    """Base of all errors that are told to the user in plain words, without a traceback."""
+
+    exit_code = 1
+
+
+class InputError(LikenessError):
+    """What the user gave cannot be used. Raised before any model is loaded; nothing has been written.
+
+    The message names the file, the field and the fix. Several problems may be told at once.
+    """
+
+    exit_code = 2
+
+    def __init__(self, *problems: str):
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class RunFailed(LikenessError):
+    """Training stopped on its own. The last good state is on disk and `--resume` goes on from it."""
+
+    exit_code = 3
+
+
+class Interrupted(LikenessError):
+    """The user asked to stop; the state is on disk."""
+
+    exit_code = 130

@@ -1,0 +1,12 @@
+"""A procedural, captioned cartoon world: what the starter base model is pretrained on.
+
+A `Picture` (plain attributes) renders to pixels, to a caption and, with a second one, to an edit pair.
+Everything is a pure function of the attributes and a seed.
+"""
+
+from starter_recipe.world.captions import caption
+from starter_recipe.world.pairs import edit_pair
+from starter_recipe.world.picture import Picture, random_picture
+from starter_recipe.world.render import render
+
+__all__ = ["Picture", "caption", "edit_pair", "random_picture", "render"]
