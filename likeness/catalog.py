@@ -2,7 +2,9 @@
 
 import difflib
 import json
+import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -40,7 +42,7 @@ class Card:
     text_tokens: int  # captions are cut or padded to this length
     trains_text_encoder: bool = False
     defaults: dict[str, int | float | str | bool] = field(  # dotted setting -> value, before the user's own
-        default_factory=dict[str, int | float | str | bool]
+        default_factory=dict[str, int | float | str | bool], hash=False
     )
     runs_on: tuple[str, ...] = ()  # other Cards on which a LoRA trained here works too
     download_bytes: int | None = None  # approximate; 0 = ships inside, None = unknown
@@ -101,7 +103,7 @@ _ALL = (
         steps=16,
         guidance=2.5,
         text_layers=(1, 2, 3),
-        text_tokens=40,
+        text_tokens=48,
         defaults={
             "data.resolution": 128,
             "train.batch_size": 10,
@@ -166,29 +168,30 @@ def find_card(base: str) -> Card | None:
     """The Card with this name or hub repository, in any case of letters."""
     wanted = base.lower()
     for card in CARDS.values():
-        if wanted in (card.name, (card.repository or "").lower()):
+        if wanted == card.name or (card.repository and wanted == card.repository.lower()):
             return card
     return None
 
 
-def resolve_base(base: str, path: Path | None = None) -> Card:
+def resolve_base(base: str, near: Sequence[Path] = (Path(),)) -> Card:
     """The Card for what a user wrote as `base`: a catalogue name, a folder, or a hub repository.
 
-    `path` is the folder that `base` means, where the caller knows it to be one. Nothing is downloaded or loaded.
+    Relative folders are looked for in each folder of `near`. Nothing is downloaded or loaded.
     Raises InputError where nothing fits.
     """
-    if path is None and (card := find_card(base)):
+    if card := find_card(base):
         return card
-    folder = path or Path(base).expanduser()
-    if folder.exists():
-        return card_for_folder(folder)
+    places = [Path(os.path.abspath(folder / os.path.expanduser(base))) for folder in near]
+    for place in places:
+        if place.exists():
+            return card_for_folder(place)
     if _looks_like_path(base):
-        raise InputError(f"base: no folder at {folder}; check the path, or name a base model: {_names()}")
+        raise InputError(f"base: no folder at {places[0]}; check the path, or name a base model: {_names()}")
     if HUB_NAME.match(base):
         return _card_for_repository(base)
     close = difflib.get_close_matches(base.lower(), CARDS, n=1)
     hint = f"did you mean '{close[0]}'? Known are {_names()}" if close else f"known are {_names()}"
-    raise InputError(f"base: no base model called '{base}'; {hint}; a hub repository 'owner/name' or a folder also works")
+    raise InputError(f"base: no base model called '{base}'; {hint}; 'owner/name' on the hub or a folder will do too")
 
 
 def card_for_folder(folder: Path) -> Card:
@@ -240,7 +243,7 @@ def _text_encoder_depth(folder: Path) -> int:
     config = _read_json(path, f"base: {folder} has no text_encoder/config.json; the model is not complete")
     depth = config.get("num_hidden_layers")
     if not isinstance(depth, int):
-        raise InputError(f"base: {path} does not say num_hidden_layers; expected the configuration of a Qwen3 text encoder")
+        raise InputError(f"base: {path} does not say num_hidden_layers; a Qwen3 text encoder's should")
     return depth
 
 

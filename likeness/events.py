@@ -126,8 +126,10 @@ def encode(event: Event) -> str:
 def decode(line: str) -> Event | None:
     """The event of one line; None for a kind or a line that this version does not know (half a line, say)."""
     try:
-        row: dict[str, Any] = json.loads(line)
+        row: Any = json.loads(line)
     except json.JSONDecodeError:
+        return None
+    if not isinstance(row, dict):
         return None
     cls = KINDS.get(str(row.pop("event", "")))
     if cls is None:
@@ -140,10 +142,12 @@ def decode(line: str) -> Event | None:
 
 
 class EventLog:
-    """Appends events to a file."""
+    """Appends events to a file. A half line that a killed writer left is closed first."""
 
     def __init__(self, path: Path):
         self.path = path
+        if path.exists() and (data := path.read_bytes()) and not data.endswith(b"\n"):
+            durable.append_line(path, "")
 
     def write(self, event: Event) -> None:
         durable.append_line(self.path, encode(event))

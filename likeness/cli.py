@@ -1,0 +1,239 @@
+"""The command line: each command parses, calls the service, and shows what comes back."""
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+from rich.console import Console
+from rich.table import Table
+
+from likeness import __version__
+from likeness.errors import LikenessError
+
+app = App(
+    name="likeness",
+    help="Teach an image model a character, a style, a product, a place or an edit, and see that it learned it.",
+    version=__version__,
+)
+screen = Console(highlight=False)
+Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON for machines.")]
+Workspace = Annotated[Path, Parameter(help="Folder that holds the runs.")]
+
+
+@app.command
+def train(
+    config: Path,
+    /,
+    *,
+    set_: Annotated[list[str] | None, Parameter(name="--set", negative="", help="Override a setting: KEY=VALUE.")] = None,
+    workspace: Workspace = Path("runs"),
+    resume: Annotated[bool, Parameter(negative="", help="Go on with the run from its last saved state.")] = False,
+    dry_run: Annotated[bool, Parameter(negative="", help="Check everything and show the plan; train nothing.")] = False,
+    json_: Json = False,
+) -> int:
+    """Train a LoRA as CONFIG.yaml says.
+
+    Every epoch leaves a finished LoRA file and its test pictures. Ctrl-C saves and stops; --resume goes on.
+
+    Examples:
+
+        likeness train maya.yaml
+        likeness train maya.yaml --set train.epochs=15 --set optim.learning_rate=5e-5
+        likeness train maya.yaml --resume
+    """
+    from likeness.cli_progress import follow
+    from likeness.cli_text import show_plan
+    from likeness.service import runs
+
+    prepared = runs.prepare(config, set_)
+    if not json_:
+        show_plan(screen, prepared)
+    if dry_run:
+        _print_json({"plan": asdict(prepared.plan), "findings": [asdict(f) for f in prepared.findings]}, json_)
+        return 0
+    folder = (runs.resume if resume else runs.start)(prepared, workspace)
+    worker = runs.launch(folder)
+    follow(worker, screen if not json_ else None)
+    worker.check()
+    results = _results(folder)
+    _print_json(results, json_)
+    if not json_:
+        screen.print(f"\n[bold]Done.[/] Compare the epochs: [cyan]{results['grid']}[/]  or open [cyan]{results['report']}[/]")
+        screen.print(f"LoRAs: [cyan]{folder / 'checkpoints'}[/] ({len(results['checkpoints'])} epochs)")
+    return 0
+
+
+def _results(folder: Path) -> dict[str, Any]:
+    return {
+        "run": str(folder),
+        "grid": str(folder / "grid.png"),
+        "report": str(folder / "report.html"),
+        "checkpoints": sorted(str(p) for p in (folder / "checkpoints").glob("epoch-*.safetensors")),
+    }
+
+
+@app.command
+def compare(
+    run: Path,
+    /,
+    *,
+    epochs: Annotated[str | None, Parameter(help="Epochs to show, such as 3,7. Default: all.")] = None,
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"], help="Default: grid.png in the run.")] = None,
+    json_: Json = False,
+) -> int:
+    """Draw a run's epochs side by side on the same test prompts.
+
+    Examples:
+
+        likeness compare runs/maya
+        likeness compare runs/maya --epochs 3,7 -o grid.png
+    """
+    from likeness.report.grid import save_grid
+    from likeness.report.history import read_history
+    from likeness.report.page import write_report
+    from likeness.service.numbers import parse_numbers
+
+    history = read_history(run)
+    chosen = parse_numbers("--epochs", epochs) if epochs else None
+    path = output or run / "grid.png"
+    save_grid(history, path, chosen)
+    report = write_report(run)
+    _print_json({"grid": str(path), "report": str(report), "epochs": chosen or history.epochs}, json_)
+    if not json_:
+        screen.print(f"Grid: [cyan]{path}[/]\nReport: [cyan]{report}[/]")
+    return 0
+
+
+@app.command
+def sample(
+    *,
+    base: Annotated[str, Parameter(help="A name from `likeness models`, a hub repository, or a folder.")],
+    prompt: Annotated[list[str], Parameter(negative="", help="What to draw; repeat for several.")],
+    lora: Annotated[list[str] | None, Parameter(negative="", help="FILE or FILE:STRENGTH; repeat for several.")] = None,
+    negative: Annotated[str, Parameter(help="What to avoid.")] = "",
+    seed: Annotated[str, Parameter(help="A seed, or several: 1,2,3.")] = "42",
+    width: int | None = None,
+    height: int | None = None,
+    steps: int | None = None,
+    guidance: float | None = None,
+    reference: Annotated[Path | None, Parameter(help="Source picture to edit.")] = None,
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"], help="A .png, or a folder for several.")] = None,
+    device: str = "auto",
+    precision: Annotated[str, Parameter(help="fp32, bf16, fp16 or auto.")] = "fp32",
+    workspace: Workspace = Path("runs"),
+    json_: Json = False,
+) -> int:
+    """Draw pictures with a base model and any LoRAs.
+
+    Examples:
+
+        likeness sample --base starter --prompt "a girl with red hair, smiling" --seed 1,2,3
+        likeness sample --base starter --lora runs/maya/checkpoints/epoch-007.safetensors:0.8 \
+            --prompt "maya_char on a beach at sunset" -o beach.png
+        likeness sample --base starter --reference photo.png --prompt "make it night"
+    """
+    from likeness.cli_progress import follow
+    from likeness.service import samples
+    from likeness.service.numbers import hardware, parse_numbers
+
+    job = samples.SampleJob(
+        base=base,
+        prompts=tuple(prompt),
+        loras=tuple(samples.LoraUse.parse(text) for text in lora or []),
+        negative_prompt=negative,
+        seeds=tuple(parse_numbers("--seed", seed)),
+        width=width,
+        height=height,
+        steps=steps,
+        guidance=guidance,
+        reference=reference,
+        output=output,
+        hardware=hardware(device, precision),
+    )
+    worker = samples.start(job, workspace)
+    follow(worker, screen if not json_ else None)
+    worker.check()
+    result = samples.result(worker.folder)
+    _print_json(result, json_)
+    if not json_:
+        for picture in result["pictures"]:
+            screen.print(f"[cyan]{picture['path']}[/]  seed {picture['seed']}")
+    return 0
+
+
+@app.command
+def models(*, json_: Json = False) -> int:
+    """List the base models that can be trained.
+
+    Examples:
+
+        likeness models
+        likeness models --json
+    """
+    from likeness.catalog import CARDS
+
+    _print_json([asdict(c) for c in CARDS.values()], json_)
+    if not json_:
+        table = Table("name", "what", "size", "resolution", "licence", "good for", box=None, pad_edge=False)
+        for card in CARDS.values():
+            table.add_row(f"[bold]{card.name}[/]", card.title, card.parameters, str(card.resolution), card.licence, card.good_for)
+        screen.print(table)
+        screen.print("\nA folder in the diffusers layout, or a hub repository of these families, works as well.")
+    return 0
+
+
+@app.command
+def doctor(*, workspace: Workspace = Path("runs"), json_: Json = False) -> int:
+    """Check the installation and the machine.
+
+    Examples:
+
+        likeness doctor
+    """
+    from likeness.service.doctor import checks
+
+    rows = checks(workspace)
+    _print_json([asdict(c) for c in rows], json_)
+    if not json_:
+        marks = {"ok": "[green]ok[/]", "warning": "[yellow]warning[/]", "problem": "[red]problem[/]"}
+        table = Table(box=None, show_header=False, pad_edge=False)
+        for c in rows:
+            table.add_row(marks[c.state], c.name, c.message + (f"  → {c.fix}" if c.fix else ""))
+        screen.print(table)
+    return 1 if any(c.state == "problem" for c in rows) else 0
+
+
+def _print_json(value: Any, wanted: bool) -> None:
+    if wanted:
+        print(json.dumps(value, indent=2, default=str))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; returns the exit code: 0 done, 1 or 2 bad input, 3 failed with the state saved, 130 interrupted."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        outcome: Any = app(arguments, result_action="return_value", exit_on_error=False, print_error=False)
+        return outcome if isinstance(outcome, int) else 0
+    except LikenessError as e:
+        return _tell(str(e), e.exit_code, arguments)
+    except KeyboardInterrupt:
+        return _tell("stopped", 130, arguments)
+    except Exception as e:
+        if type(e).__module__.startswith("cyclopts"):
+            return _tell(f"{e} See `likeness --help`.", 2, arguments)
+        raise
+
+
+def _tell(message: str, code: int, arguments: list[str]) -> int:
+    if "--json" in arguments:
+        print(json.dumps({"error": message, "exit_code": code}, indent=2))
+    else:
+        Console(stderr=True, highlight=False, soft_wrap=True).print(message, style="red", markup=False)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

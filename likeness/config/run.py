@@ -1,0 +1,42 @@
+"""A whole run: everything that decides what comes out."""
+
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+from likeness.config.data import DataConfig
+from likeness.config.hardware import HardwareConfig
+from likeness.config.lora import LoraConfig
+from likeness.config.optim import OptimConfig
+from likeness.config.sampling import SamplingConfig
+from likeness.config.section import SECTION
+from likeness.config.train import TrainConfig
+
+
+class RunConfig(BaseModel):
+    """One training run."""
+
+    model_config = SECTION
+
+    name: str = Field(
+        min_length=1,
+        max_length=100,
+        pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$",
+        description="Name of the run and of its folder.",
+        json_schema_extra={"form": "letters, digits, '.', '_' and '-', and should not start with '.'"},
+    )
+    kind: Literal["character", "style", "product", "environment", "edit"] = Field(
+        default="character", description="What is learned. 'edit' learns from pairs of pictures before and after."
+    )
+    base: str = Field(
+        min_length=1,
+        description="Base model: a name from the catalogue, a hub repository 'owner/name', or a folder.",
+    )
+    trigger: str = Field(default="", description="The word that calls up what was learned; captions should contain it.")
+    description: str = Field(default="", description="A note for people.")
+    data: DataConfig = Field(description="What to learn from.")
+    train: TrainConfig = Field(default_factory=TrainConfig, description="How long, and what to save on the way.")
+    optim: OptimConfig = Field(default_factory=OptimConfig, description="How the weights are moved.")
+    lora: LoraConfig = Field(default_factory=LoraConfig, description="What is trained.")
+    sampling: SamplingConfig = Field(default_factory=SamplingConfig, description="Test pictures.")
+    hardware: HardwareConfig = Field(default_factory=HardwareConfig, description="What to compute on.")

@@ -1,0 +1,41 @@
+"""Which examples are kept back from training, to measure loss on pictures the model never saw."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+
+from likeness.dataset.manifest import Example
+from likeness.errors import InputError
+
+
+def split(examples: Sequence[Example], count: int, seed: int) -> list[Example]:
+    """The same examples in the same order, with `held_out` set on `count` of them, drawn over all datasets.
+
+    The draw depends on the seed and the example ids alone, not on order or paths. Copies of one picture stay on one
+    side; where they do not fit into `count`, others are drawn instead, so fewer may come out held out.
+
+    Raises InputError if `count` would leave nothing to train on, ValueError if it is negative.
+    """
+    if count < 0:
+        raise ValueError(f"cannot hold out {count} examples")
+    if count and count >= len(examples):
+        raise InputError(
+            f"data.hold_out: holding out {count} of {len(examples)} examples leaves none to train on. "
+            f"Choose at most {max(len(examples) - 1, 0)}."
+        )
+    copies: dict[str, list[str]] = defaultdict(list)  # picture -> ids of its examples
+    for example in examples:
+        copies[example.sha256].append(example.id)
+    ranked = sorted(copies, key=lambda picture: (_rank(seed, min(copies[picture])), picture))
+    chosen: set[str] = set()
+    left = count
+    for picture in ranked:
+        if len(copies[picture]) <= left:
+            chosen.add(picture)
+            left -= len(copies[picture])
+    return [replace(e, held_out=e.sha256 in chosen) for e in examples]
+
+
+def _rank(seed: int, example_id: str) -> str:
+    return hashlib.sha256(f"{seed}:{example_id}".encode()).hexdigest()

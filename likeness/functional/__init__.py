@@ -1,0 +1,1 @@
+"""Pure tensor maths: no models, no files, no state."""

@@ -1,0 +1,1 @@
+"""LoRA weights: put into a model, read from it, kept in files."""

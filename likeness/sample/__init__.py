@@ -1,0 +1,1 @@
+"""Drawing pictures: the test prompts of a run and the playground alike."""

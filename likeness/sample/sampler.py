@@ -1,0 +1,95 @@
+"""Requests for pictures, resolved against the base's Card, and drawn one by one.
+
+One picture at a time: a batch would round differently, and any picture must be repeatable alone.
+"""
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image, PngImagePlugin
+
+from likeness import durable
+from likeness.catalog import Card
+from likeness.config.sampling import PromptConfig, SamplingConfig
+from likeness.dataset.buckets import bucket_size, fit
+from likeness.dataset.ingest import open_rgb
+from likeness.families.base import Condition, Family, Picture
+
+
+@dataclass(frozen=True)
+class Request:
+    """One picture to draw, with every value settled."""
+
+    prompt: str
+    negative_prompt: str
+    width: int
+    height: int
+    steps: int
+    guidance: float
+    seed: int
+    reference: str | None = None  # path of the source picture
+
+    @property
+    def texts(self) -> tuple[str, str]:
+        return self.prompt, self.negative_prompt
+
+
+def settle(prompt: PromptConfig, sampling: SamplingConfig, card: Card) -> Request:
+    """A prompt's own values, else the run's, else the base's. An edit takes the size of its source picture."""
+    width, height = prompt.width or sampling.width, prompt.height or sampling.height
+    if prompt.reference and not (width and height):
+        with open_rgb(Path(prompt.reference)) as source:
+            width, height = bucket_size(source.width, source.height, card.resolution, card.multiple)
+    negative = sampling.negative_prompt if prompt.negative_prompt is None else prompt.negative_prompt
+    return Request(
+        prompt=prompt.prompt,
+        negative_prompt=negative,
+        width=_rounded(width or card.resolution, card.multiple),
+        height=_rounded(height or card.resolution, card.multiple),
+        steps=sampling.steps or card.steps,
+        guidance=card.guidance if sampling.guidance is None else sampling.guidance,
+        seed=sampling.seed if prompt.seed is None else prompt.seed,
+        reference=prompt.reference,
+    )
+
+
+def _rounded(side: int, multiple: int) -> int:
+    return max(multiple, side // multiple * multiple)
+
+
+def draw(
+    family: Family,
+    request: Request,
+    conditions: dict[str, Condition],
+    on_step: Callable[[int], None] | None = None,
+) -> Image.Image:
+    """Draw with the LoRAs that are active now. `conditions` hold the encoded prompt and negative prompt by text."""
+    reference = None
+    if request.reference:
+        reference = fit(open_rgb(Path(request.reference)), (request.width, request.height))
+    picture = Picture(
+        condition=conditions[request.prompt],
+        negative=conditions[request.negative_prompt],
+        width=request.width,
+        height=request.height,
+        steps=request.steps,
+        guidance=request.guidance,
+        seed=request.seed,
+        reference=reference,
+    )
+    return family.sample(picture, on_step)
+
+
+def save_png(path: Path, image: Image.Image, request: Request) -> None:
+    """Write durably, with the prompt and settings as text in the file, as other tools read them."""
+    text = PngImagePlugin.PngInfo()
+    text.add_itxt(
+        "parameters",
+        f"{request.prompt}\nNegative prompt: {request.negative_prompt}\nSteps: {request.steps}, "
+        f"CFG scale: {request.guidance}, Seed: {request.seed}, Size: {request.width}x{request.height}",
+    )
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", pnginfo=text)
+    durable.write_bytes(path, buffer.getvalue())

@@ -1,0 +1,121 @@
+"""Pictures on request: any base, any number of LoRAs."""
+
+import json
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from likeness import durable
+from likeness.catalog import Card, resolve_base
+from likeness.config.hardware import HardwareConfig
+from likeness.dataset.buckets import bucket_size
+from likeness.dataset.ingest import open_rgb
+from likeness.errors import InputError
+from likeness.service.workers import Worker
+
+JOBS_FOLDER = Path("samples")
+
+
+@dataclass(frozen=True)
+class LoraUse:
+    path: Path
+    strength: float = 1.0
+
+    @classmethod
+    def parse(cls, text: str) -> "LoraUse":
+        """'FILE' or 'FILE:0.8'. Raises InputError for a strength that is no number, or a missing file."""
+        path, strength = Path(text), 1.0
+        if not path.exists() and ":" in text:
+            name, _, number = text.rpartition(":")
+            path = Path(name)
+            try:
+                strength = float(number)
+            except ValueError as e:
+                raise InputError(f"--lora {text}: '{number}' is no strength. Fix: write FILE:0.8") from e
+        if not path.is_file():
+            raise InputError(f"--lora {text}: {path} is not there. Fix: give the path of a .safetensors file")
+        return cls(path.resolve(), strength)
+
+
+@dataclass(frozen=True)
+class SampleJob:
+    """What to draw. None stands for the base's own value."""
+
+    base: str
+    prompts: tuple[str, ...]
+    loras: tuple[LoraUse, ...] = ()
+    negative_prompt: str = ""
+    seeds: tuple[int, ...] = (42,)
+    width: int | None = None
+    height: int | None = None
+    steps: int | None = None
+    guidance: float | None = None
+    reference: Path | None = None
+    output: Path | None = None  # a .png for one picture, else a folder
+    hardware: HardwareConfig = field(default_factory=lambda: HardwareConfig(precision="fp32"))
+
+
+def start(job: SampleJob, workspace: Path) -> Worker:
+    """Check the request and start a worker on it. Raises InputError; loads no model."""
+    card = resolve_base(job.base)
+    if not job.prompts:
+        raise InputError("--prompt: nothing to draw. Fix: give at least one prompt")
+    width, height = _size(job, card)
+    requests: list[dict[str, Any]] = [
+        {
+            "prompt": prompt,
+            "negative_prompt": job.negative_prompt,
+            "width": width,
+            "height": height,
+            "steps": job.steps or card.steps,
+            "guidance": card.guidance if job.guidance is None else job.guidance,
+            "seed": seed,
+            "reference": str(job.reference.resolve()) if job.reference else None,
+        }
+        for prompt in job.prompts
+        for seed in job.seeds
+    ]
+    folder = workspace.resolve() / JOBS_FOLDER / time.strftime("%Y%m%d-%H%M%S")
+    number = 1
+    while folder.exists():
+        number += 1
+        folder = folder.with_name(f"{folder.name.split('_')[0]}_{number}")
+    folder.mkdir(parents=True)
+    content = {
+        "base": job.base,
+        "loras": [{"path": str(use.path), "strength": use.strength} for use in job.loras],
+        "requests": requests,
+        "outputs": [str(p) for p in _outputs(job, len(requests), folder)],
+        "hardware": job.hardware.model_dump(mode="json"),
+    }
+    durable.write_text(folder / "job.json", json.dumps(content, indent=2))
+    return Worker("sample", folder)
+
+
+def result(folder: Path) -> dict[str, Any]:
+    """What a finished worker drew, and how anyone can draw the same with stock diffusers."""
+    return json.loads((folder / "result.json").read_text())
+
+
+def _size(job: SampleJob, card: Card) -> tuple[int, int]:
+    for name, side in (("--width", job.width), ("--height", job.height)):
+        if side is not None and (side < card.multiple or side % card.multiple):
+            raise InputError(f"{name}: {side} is not a multiple of {card.multiple}, which base '{card.name}' needs")
+    width, height = job.width or card.resolution, job.height or card.resolution
+    if job.reference is None:
+        return width, height
+    if not card.edits:
+        raise InputError(f"--reference: base '{card.name}' takes no source pictures. Fix: leave it out")
+    source = open_rgb(job.reference)
+    own = bucket_size(source.width, source.height, card.resolution, card.multiple)
+    return job.width or own[0], job.height or own[1]
+
+
+def _outputs(job: SampleJob, count: int, folder: Path) -> list[Path]:
+    if job.output is not None and job.output.suffix.lower() == ".png":
+        if count > 1:
+            raise InputError(f"--output: {job.output} is one file for {count} pictures. Fix: name a folder")
+        return [job.output.resolve()]
+    target = job.output.resolve() if job.output else folder
+    return [target / f"picture-{i:03d}.png" for i in range(1, count + 1)]

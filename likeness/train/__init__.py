@@ -1,0 +1,1 @@
+"""Training: cache, order, steps, and state that a run can go on from."""

@@ -1,0 +1,200 @@
+"""The training run, from top to bottom: a generator of events that leaves its results in the run folder."""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from likeness import events
+from likeness.catalog import Card
+from likeness.config.run import RunConfig
+from likeness.dataset.manifest import Example
+from likeness.dataset.order import count_batches, epoch_batches
+from likeness.errors import RunFailed
+from likeness.families import Family, open_family
+from likeness.families.placement import attention_for, choose_placement, precision_name, set_up_torch
+from likeness.functional.randomness import derived_seed
+from likeness.lora import inject as lora
+from likeness.train import loader, optim, resume
+from likeness.train.cache import Cache
+from likeness.train.memory import memory_used
+from likeness.train.step import micro_step
+
+MOST_SKIPS = 3  # updates in a row that may be dropped for values that are not finite
+
+
+@dataclass(frozen=True)
+class Job:
+    """A frozen run, as `run.json` and `manifest.jsonl` describe it."""
+
+    folder: Path
+    config: RunConfig
+    card: Card
+    examples: Sequence[Example]
+    digest: str  # of the configuration
+
+
+# Called with (epoch, step, weights) after each epoch, and with epoch 0 before the first.
+EpochEnd = Callable[[int, int, dict[str, torch.Tensor]], Iterator[events.Event]]
+MakeEpochEnd = Callable[[Job, Family, Sequence[loader.Item], Cache], EpochEnd]
+
+
+def train(job: Job, should_stop: Callable[[], bool], make_epoch_end: MakeEpochEnd) -> Iterator[events.Event]:
+    """Train until done, stopped or failed; goes on from the saved state if there is one.
+
+    What is made of an epoch is the caller's: `make_epoch_end` is called while the text encoder is still loaded.
+    Raises RunFailed when losses or gradients stay not finite; the last good state is on disk then.
+    """
+    config, began = job.config, time.monotonic()
+    placement = choose_placement(config.hardware)
+    set_up_torch(placement, config.hardware.threads)
+    yield events.Stage(name="loading")
+    family = open_family(job.card, placement)
+    cache = Cache(job.folder / "cache")
+    items: list[loader.Item] = []
+    resolution = config.data.resolution or job.card.resolution
+    for progress in loader.prepare(family, job.examples, config.data, resolution, config.train.seed, cache):
+        if isinstance(progress, list):
+            items = progress
+        else:
+            yield progress
+    finish = make_epoch_end(job, family, items, cache)
+    family.release_encoders()
+    run = _Run(job, family, [i for i in items if not i.example.held_out], cache)
+    run.load(resume.read_state(job.folder / "state"))
+
+    yield events.RunStarted(
+        name=config.name,
+        steps=run.steps,
+        epochs=config.train.epochs,
+        images=len(run.items),
+        device=str(placement.device),
+        precision=precision_name(placement.dtype),
+        resumed_at=run.step,
+    )
+    with attention_for(placement):
+        yield from finish(run.step // run.steps_per_epoch, run.step, run.published())
+        while run.step < run.steps:
+            epoch = run.step // run.steps_per_epoch + 1
+            for micro_batches in run.groups(epoch)[run.step % run.steps_per_epoch :]:
+                yield run.update(micro_batches, epoch)
+                every = config.train.state_every
+                if should_stop():
+                    run.save()
+                    yield events.RunStopped(step=run.step, why="interrupted", message="stopped as asked; the state is saved")
+                    return
+                if every and run.step % every == 0:
+                    run.save()
+            run.save()
+            yield from finish(epoch, run.step, run.published())
+            if should_stop() and run.step < run.steps:
+                yield events.RunStopped(step=run.step, why="interrupted", message="stopped as asked; the state is saved")
+                return
+    yield events.RunFinished(step=run.step, seconds=time.monotonic() - began)
+
+
+class _Run:
+    """What changes from step to step: weights, their average, the optimizer."""
+
+    def __init__(self, job: Job, family: Family, items: list[loader.Item], cache: Cache):
+        self.job, self.config, self.family, self.items, self.cache = job, job.config, family, items, cache
+        settings, train = job.config.lora, job.config.train
+        lora.inject(
+            family.denoiser,
+            rank=settings.rank,
+            alpha=settings.alpha,
+            dropout=settings.dropout,
+            targets=family.lora_targets(settings.targets),
+            seed=derived_seed(train.seed, "lora"),
+        )
+        family.denoiser.train()
+        if job.config.hardware.gradient_checkpointing:
+            family.denoiser.enable_gradient_checkpointing()
+        self.weights = lora.trainable(family.denoiser)
+        self.optimizer = optim.build_optimizer(job.config.optim, self.weights.values(), family.placement.device)
+        self.average = optim.Average(self.weights, train.ema_decay) if train.ema_decay else None
+        self.buckets = [(i.bucket, i.example.repeats) for i in items]
+        batches = count_batches(self.buckets, train.batch_size)
+        self.steps_per_epoch = math.ceil(batches / train.gradient_accumulation)
+        self.steps = self.steps_per_epoch * train.epochs
+        self.step = 0
+        self.skips = 0
+        self.empty_key = loader.empty_text_key(family)
+
+    def groups(self, epoch: int) -> list[tuple[tuple[int, ...], ...]]:
+        """The epoch's updates; each is the micro-batches that are summed up for it."""
+        train = self.config.train
+        batches = epoch_batches(self.buckets, train.batch_size, train.seed, epoch)
+        size = train.gradient_accumulation
+        return [tuple(batches[i : i + size]) for i in range(0, len(batches), size)]
+
+    def update(self, micro_batches: Sequence[tuple[int, ...]], epoch: int) -> events.Event:
+        """One optimizer step, or a skipped one when something is not finite."""
+        began, step = time.monotonic(), self.step + 1
+        train, settings = self.config.train, self.config.optim
+        count, loss = sum(map(len, micro_batches)), 0.0
+        self.optimizer.zero_grad(set_to_none=True)
+        number = 0
+        for indices in micro_batches:
+            slots = [loader.Slot(item, number + k) for k, item in enumerate(indices)]
+            number += len(indices)
+            batch = loader.load_batch(
+                self.cache, self.items, slots, self.empty_key,
+                dropout=self.config.data.caption_dropout, seed=train.seed, step=step,
+            )  # fmt: skip
+            share = len(indices) / count  # every example weighs the same, also in a smaller last batch
+            micro = micro_step(self.family, batch, slots, train, step) * share
+            micro.backward()
+            loss += micro.item()
+        norm = torch.nn.utils.clip_grad_norm_(self.weights.values(), settings.max_gradient_norm or math.inf).item()
+        rate = settings.learning_rate * optim.rate_factor(settings, step, self.steps)
+        self.step = step
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            return self._skip(step, f"loss {loss}, gradient norm {norm}")
+        optim.set_rate(self.optimizer, rate)
+        self.optimizer.step()
+        self.skips = 0
+        if self.average:
+            self.average.update(self.weights, step)
+        return events.StepDone(
+            step=step,
+            epoch=epoch,
+            loss=loss,
+            learning_rate=rate,
+            gradient_norm=norm,
+            images_per_second=count / (time.monotonic() - began),
+            memory_bytes=memory_used(self.family.placement.device),
+        )
+
+    def _skip(self, step: int, reason: str) -> events.Event:
+        self.skips += 1
+        if self.skips >= MOST_SKIPS:
+            raise RunFailed(
+                f"step {step}: {reason}, {self.skips} times in a row. The last good state is kept; lower "
+                "optim.learning_rate or check the pictures, then start a new run (or --resume to try again)"
+            )
+        return events.UpdateSkipped(step=step, reason=reason)
+
+    def published(self) -> dict[str, torch.Tensor]:
+        """The weights that checkpoints, samples and probes use: the average where there is one."""
+        return self.average.values if self.average else {n: p.detach() for n, p in self.weights.items()}
+
+    def save(self) -> None:
+        tensors, numbers = optim.pack_optimizer(self.optimizer)
+        named = {f"weights.{n}": p for n, p in self.weights.items()}
+        named |= {f"optimizer.{n}": t for n, t in tensors.items()}
+        named |= {f"average.{n}": t for n, t in self.average.values.items()} if self.average else {}
+        numbers = {"optimizer": numbers, "skips": self.skips}
+        resume.write_state(self.job.folder / "state", resume.State(self.step, named, numbers))
+
+    def load(self, state: resume.State | None) -> None:
+        if state is None:
+            return
+        lora.load(self.family.denoiser, state.part("weights"))
+        optim.unpack_optimizer(self.optimizer, state.part("optimizer"), state.numbers["optimizer"])
+        if self.average:
+            self.average.values = state.part("average")
+        self.step, self.skips = state.step, state.numbers["skips"]

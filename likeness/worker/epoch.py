@@ -1,0 +1,121 @@
+"""What is made at the end of an epoch: the LoRA file, the test pictures, the probes.
+
+Everything that is there already is left alone, so that a run which was killed half-way through makes just the rest.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from torch import Tensor
+
+from likeness import events
+from likeness.events import read_events
+from likeness.families.base import Family
+from likeness.lora import inject as lora
+from likeness.lora.io import LoraInfo, write_lora
+from likeness.sample.sampler import Request, draw, save_png, settle
+from likeness.train import probes
+from likeness.train.cache import Cache
+from likeness.train.loader import Item
+from likeness.train.loop import Job
+
+
+class EpochResults:
+    """Call it with (epoch, step, weights); epoch 0 is the untrained base, which gets no file."""
+
+    def __init__(self, job: Job, family: Family, items: Sequence[Item], cache: Cache):
+        self.folder, self.config, self.digest, self.family, self.cache = job.folder, job.config, job.digest, family, cache
+        config = job.config
+        self.images = len(items)
+        self.requests: list[Request] = [settle(p, config.sampling, family.card) for p in config.sampling.prompts]
+        texts = dict.fromkeys(t for r in self.requests for t in r.texts)
+        self.conditions = {t: family.encode_text([t])[0] for t in texts}
+        self.probed = probes.chosen(items, config.train.seed)
+
+    def __call__(self, epoch: int, step: int, weights: dict[str, Tensor]) -> Iterator[events.Event]:
+        train, last = self.config.train, epoch == self.config.train.epochs
+        denoiser = self.family.denoiser
+        was_training = denoiser.training
+        denoiser.eval()
+        with lora.swapped(denoiser, weights):
+            if epoch and (last or epoch % train.save_every == 0):
+                yield from self._write(epoch, step, weights)
+            if self.requests and train.sample_every and (last or epoch % train.sample_every == 0):
+                yield from self._draw(epoch, step)
+            if train.probe_every and (last or epoch % train.probe_every == 0):
+                yield from self._probe(epoch, step)
+        denoiser.train(was_training)
+
+    def _write(self, epoch: int, step: int, weights: dict[str, Tensor]) -> Iterator[events.Event]:
+        path = checkpoint_path(self.folder, epoch)
+        if not path.exists():
+            write_lora(
+                path,
+                weights,
+                prefix=self.family.prefix,
+                alpha=self.config.lora.alpha,
+                info=self._info(epoch, step),
+                targets=self.config.lora.targets,
+            )
+            yield events.CheckpointSaved(epoch=epoch, step=step, path=str(path.relative_to(self.folder)))
+
+    def _draw(self, epoch: int, step: int) -> Iterator[events.Event]:
+        for number, request in enumerate(self.requests, start=1):
+            path = sample_path(self.folder, epoch, number, request.seed)
+            if path.exists():
+                continue
+            yield events.Stage(name="sampling", done=number - 1, total=len(self.requests))
+            save_png(path, draw(self.family, request, self.conditions), request)
+            yield events.SampleSaved(
+                epoch=epoch,
+                step=step,
+                prompt_index=number,
+                prompt=request.prompt,
+                seed=request.seed,
+                path=str(path.relative_to(self.folder)),
+            )
+
+    def _probe(self, epoch: int, step: int) -> Iterator[events.Event]:
+        log = read_events(self.folder / "events.jsonl")
+        if any(isinstance(e, events.ProbesMeasured) and e.epoch == epoch for e in log):
+            return
+        yield events.Stage(name="measuring")
+        train = self.config.train
+        yield probes.measure(self.family, self.probed, self.cache, train.probes, train.seed, epoch, step)
+
+    def _info(self, epoch: int, step: int) -> LoraInfo:
+        """Metadata that user interfaces read. No dates: the same run gives the same bytes."""
+        config, card = self.config, self.family.card
+        extra = {
+            "modelspec.sai_model_spec": "1.0.1",
+            "modelspec.architecture": f"{card.family}/lora",
+            "modelspec.implementation": "diffusers",
+            "modelspec.title": f"{config.name} epoch {epoch}",
+            "modelspec.resolution": f"{config.data.resolution or card.resolution}x{config.data.resolution or card.resolution}",
+            "modelspec.trigger_phrase": config.trigger,
+            "modelspec.description": config.description,
+            "ss_output_name": config.name,
+            "ss_base_model_version": card.family,
+            "ss_sd_model_name": card.repository or card.name,
+            "ss_network_module": "networks.lora",
+            "ss_network_dim": str(config.lora.rank),
+            "ss_network_alpha": str(config.lora.rank),  # as in the file: the scale is folded in
+            "ss_learning_rate": str(config.optim.learning_rate),
+            "ss_optimizer": config.optim.optimizer,
+            "ss_seed": str(config.train.seed),
+            "ss_resolution": str(config.data.resolution or card.resolution),
+            "ss_num_train_images": str(self.images),
+            "ss_num_epochs": str(config.train.epochs),
+            "ss_epoch": str(epoch),
+            "ss_steps": str(step),
+            "likeness_config_sha256": self.digest,
+        }
+        return LoraInfo(config.name, card.repository or card.name, config.trigger, config.lora.rank, epoch, step, extra)
+
+
+def checkpoint_path(folder: Path, epoch: int) -> Path:
+    return folder / "checkpoints" / f"epoch-{epoch:03d}.safetensors"
+
+
+def sample_path(folder: Path, epoch: int, number: int, seed: int) -> Path:
+    return folder / "samples" / f"epoch-{epoch:03d}" / f"prompt-{number}-seed-{seed}.png"

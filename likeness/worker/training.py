@@ -1,0 +1,96 @@
+"""The job 'train': run the loop over a frozen run folder, and write down what it says."""
+
+import fcntl
+import json
+import os
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from likeness import durable, events
+from likeness.catalog import resolve_base
+from likeness.config.load import config_from_dict
+from likeness.dataset.manifest import read_manifest
+from likeness.errors import InputError, LikenessError, RunFailed
+from likeness.report.grid import save_grid
+from likeness.report.history import read_history
+from likeness.report.page import write_report
+from likeness.train.loop import Job, train
+from likeness.worker.curves import Curves
+from likeness.worker.epoch import EpochResults
+from likeness.worker.signals import StopRequest
+
+PARENT = "LIKENESS_PARENT"  # environment variable: the process whose end asks the worker to stop
+
+
+def run(folder: Path) -> int:
+    """Train the run in `folder`; returns the exit code."""
+    with locked(folder):
+        durable.sweep(folder)
+        job = read_job(folder)
+        log = events.EventLog(folder / "events.jsonl")
+        parent = os.environ.get(PARENT)
+        stop = StopRequest(int(parent) if parent else None)
+        last: events.Event | None = None
+        try:
+            with Curves(folder / "tensorboard") as curves:
+                for event in train(job, stop, EpochResults):
+                    log.write(event)
+                    curves.add(event)
+                    if isinstance(event, events.RunFinished | events.RunStopped) or _ends_epoch(last, event):
+                        _draw_report(folder)
+                    last = event
+        except OSError as e:
+            error = RunFailed(f"{e.strerror or e}: {e.filename or folder}. What was saved is whole; free space, then --resume")
+            return _tell(folder, log, error)
+        except LikenessError as e:
+            return _tell(folder, log, e)
+        return 130 if isinstance(last, events.RunStopped) else 0
+
+
+def _ends_epoch(last: events.Event | None, event: events.Event) -> bool:
+    """The first step after an epoch's results: the report is drawn anew then."""
+    return isinstance(event, events.StepDone) and last is not None and not isinstance(
+        last, events.StepDone | events.UpdateSkipped | events.RunStarted
+    )
+
+
+def _tell(folder: Path, log: events.EventLog, error: LikenessError) -> int:
+    print(error, flush=True)
+    try:
+        log.write(events.RunStopped(step=0, why="failed", message=str(error)))
+    except OSError:
+        pass  # a full disk cannot take the event either; the log and the exit code tell
+    return error.exit_code
+
+
+def _draw_report(folder: Path) -> None:
+    """The report is a view of the run: whatever goes wrong with it must not stop the training."""
+    try:
+        save_grid(read_history(folder), folder / "grid.png")
+        write_report(folder)
+    except Exception:
+        traceback.print_exc()
+
+
+def read_job(folder: Path) -> Job:
+    """What `run.json` and `manifest.jsonl` say. Raises InputError when they are missing or damaged."""
+    try:
+        frozen: dict[str, Any] = json.loads((folder / "run.json").read_text())
+    except (OSError, ValueError) as e:
+        raise InputError(f"{folder / 'run.json'}: cannot be read ({e}). Fix: start the run with `likeness train`") from e
+    config = config_from_dict(frozen["config"])
+    return Job(folder, config, resolve_base(config.base), read_manifest(folder / "manifest.jsonl"), frozen["digest"])
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the run. The kernel lets go when the process ends, however it ends."""
+    with (folder / "lock").open("w") as f:
+        try:
+            fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as e:
+            raise InputError(f"{folder}: another process trains this run. Fix: wait for it, or stop it first") from e
+        yield

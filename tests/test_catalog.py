@@ -1,0 +1,130 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from likeness.catalog import CARDS, FAMILIES, PIPELINES, STARTER_FOLDER, Card, card_for_folder, find_card, resolve_base
+from likeness.config.tree import kind_at, parse_key
+from likeness.errors import InputError
+
+
+def model_folder(folder: Path, layers: int = 36, **index: Any) -> Path:
+    (folder / "text_encoder").mkdir(parents=True)
+    (folder / "model_index.json").write_text(json.dumps({"_class_name": "Flux2KleinPipeline", **index}))
+    (folder / "text_encoder/config.json").write_text(json.dumps({"num_hidden_layers": layers}))
+    return folder
+
+
+def problem(base: str, *near: Path) -> str:
+    with pytest.raises(InputError) as error:
+        resolve_base(base, near or (Path(),))
+    return str(error.value)
+
+
+@pytest.mark.parametrize("card", CARDS.values(), ids=lambda c: c.name)
+def test_each_card_is_consistent(card: Card):
+    assert CARDS[card.name] is card
+    assert (card.repository is None) != (card.path is None)
+    assert card.location == (str(card.path) if card.path else card.repository)
+    assert card.family in FAMILIES
+    assert card.resolution % card.multiple == 0
+    assert set(card.runs_on) <= set(CARDS) - {card.name}
+    assert all(card.text_layers) and list(card.text_layers) == sorted(set(card.text_layers))
+    for key, value in card.run_defaults().items():
+        kind = kind_at(parse_key(key))
+        assert kind is not None, key
+        assert isinstance(value, (int, float, str, bool))
+    assert card.run_defaults()["data.resolution"] == card.resolution
+    assert not (card.distilled and card.guidance > 1)
+    assert hash(card) == hash(card)
+
+
+def test_loras_of_a_base_run_on_its_distilled_sister():
+    for name in ("flux2-klein-base-4b", "flux2-klein-base-9b"):
+        (sister,) = CARDS[name].runs_on
+        assert CARDS[sister].distilled and CARDS[sister].parameters == CARDS[name].parameters
+
+
+def test_found_by_name_or_repository_in_any_case():
+    assert find_card("Starter") is CARDS["starter"]
+    assert find_card("BLACK-forest-labs/flux.2-KLEIN-base-4b") is CARDS["flux2-klein-base-4b"]
+    assert find_card("flux2") is None
+    assert find_card("") is None
+
+
+def test_the_starter_is_known_by_its_folder():
+    assert resolve_base("starter").path == STARTER_FOLDER
+    assert card_for_folder(STARTER_FOLDER / ".." / STARTER_FOLDER.name) is CARDS["starter"]
+
+
+def test_a_full_size_folder(tmp_path: Path):
+    folder = model_folder(tmp_path / "mine")
+    card = resolve_base(str(folder))
+    assert (card.name, card.family, card.path, card.repository) == ("mine", "flux2", folder, None)
+    assert (card.text_layers, card.text_tokens, card.steps, card.resolution) == ((9, 18, 27), 512, 50, 1024)
+    assert not card.distilled
+
+
+def test_a_distilled_folder(tmp_path: Path):
+    card = resolve_base(str(model_folder(tmp_path / "fast", is_distilled=True)))
+    assert (card.distilled, card.steps, card.guidance, card.negative_prompt) == (True, 4, 1.0, False)
+
+
+def test_a_small_folder_has_the_starters_settings_but_its_own_place(tmp_path: Path):
+    folder = model_folder(tmp_path / "copy", layers=3)
+    card, starter = resolve_base(str(folder)), CARDS["starter"]
+    assert (card.text_layers, card.text_tokens, card.resolution) == (
+        starter.text_layers,
+        starter.text_tokens,
+        starter.resolution,
+    )
+    assert (card.name, card.path) == ("copy", folder)
+
+
+def test_a_folder_is_looked_for_in_the_given_order(tmp_path: Path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    model_folder(second / "m")
+    assert resolve_base("m", (first, second)).path == second / "m"
+    model_folder(first / "m")
+    assert resolve_base("m", (first, second)).path == first / "m"
+
+
+def test_an_unlisted_repository_is_judged_by_its_name():
+    for name in ("someone/FLUX.2-klein-anime", "someone/my_flux2_model"):
+        card = resolve_base(name)
+        assert (card.family, card.location, card.path) == ("flux2", name, None)
+    for name in ("black-forest-labs/FLUX.2-dev", "Tongyi-MAI/Z-Image"):
+        assert "tells of no family" in problem(name)
+
+
+def test_misspelt_names_are_put_right():
+    assert "did you mean 'starter'" in problem("startr")
+    assert "did you mean 'flux2-klein-base-4b'" in problem("flux2-klein-base4b")
+    assert all(name in problem("zzz") for name in CARDS)
+    assert "did you mean" not in problem("zzz")
+
+
+def test_folders_that_are_no_models(tmp_path: Path):
+    assert problem(str(tmp_path / "none")).startswith(f"base: no folder at {tmp_path / 'none'}")
+    assert problem("./none", tmp_path).startswith(f"base: no folder at {tmp_path / 'none'}")
+    assert "expected model_index.json" in problem(str(tmp_path))
+    (tmp_path / "file.safetensors").touch()
+    assert "is not a diffusers model folder" in problem(str(tmp_path / "file.safetensors"))
+    other = problem(str(model_folder(tmp_path / "sd", _class_name="StableDiffusionPipeline")))
+    assert "holds a StableDiffusionPipeline" in other and all(name in other for name in PIPELINES)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "\x00"])
+def test_a_damaged_index(tmp_path: Path, content: str):
+    folder = model_folder(tmp_path / "m")
+    (folder / "model_index.json").write_text(content)
+    assert problem(str(folder)).startswith(f"base: {folder / 'model_index.json'} ")
+
+
+def test_a_model_without_its_text_encoder(tmp_path: Path):
+    folder = model_folder(tmp_path / "m")
+    (folder / "text_encoder/config.json").write_text("{}")
+    assert "does not say num_hidden_layers" in problem(str(folder))
+    (folder / "text_encoder/config.json").unlink()
+    assert "has no text_encoder/config.json" in problem(str(folder))
