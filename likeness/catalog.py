@@ -56,12 +56,15 @@ class Card:
             return self.repository
         raise ValueError(f"Card {self.name} has neither a folder nor a repository")
 
+    @property
+    def pipeline_arguments(self) -> dict[str, Any]:
+        """What a stock pipeline's call needs to encode text as the model was trained."""
+        return {"max_sequence_length": self.text_tokens, "text_encoder_out_layers": list(self.text_layers)}
+
     def run_defaults(self) -> dict[str, int | float | str | bool]:
         """Dotted settings that this base fills in where the user says nothing."""
         return {
             "data.resolution": self.resolution,
-            "sampling.width": self.resolution,
-            "sampling.height": self.resolution,
             "sampling.steps": self.steps,
             "sampling.guidance": self.guidance,
             **self.defaults,

@@ -28,7 +28,9 @@ def train(
     config: Path,
     /,
     *,
-    set_: Annotated[list[str] | None, Parameter(name="--set", negative="", help="Override a setting: KEY=VALUE.")] = None,
+    set_: Annotated[
+        list[str] | None, Parameter(name="--set", negative="", help="Override a setting: KEY=VALUE.")
+    ] = None,
     workspace: Workspace = Path("runs"),
     resume: Annotated[bool, Parameter(negative="", help="Go on with the run from its last saved state.")] = False,
     dry_run: Annotated[bool, Parameter(negative="", help="Check everything and show the plan; train nothing.")] = False,
@@ -61,7 +63,9 @@ def train(
     results = _results(folder)
     _print_json(results, json_)
     if not json_:
-        screen.print(f"\n[bold]Done.[/] Compare the epochs: [cyan]{results['grid']}[/]  or open [cyan]{results['report']}[/]")
+        screen.print(
+            f"\n[bold]Done.[/] Compare the epochs: [cyan]{results['grid']}[/]  or open [cyan]{results['report']}[/]"
+        )
         screen.print(f"LoRAs: [cyan]{folder / 'checkpoints'}[/] ({len(results['checkpoints'])} epochs)")
     return 0
 
@@ -179,7 +183,9 @@ def models(*, json_: Json = False) -> int:
     if not json_:
         table = Table("name", "what", "size", "resolution", "licence", "good for", box=None, pad_edge=False)
         for card in CARDS.values():
-            table.add_row(f"[bold]{card.name}[/]", card.title, card.parameters, str(card.resolution), card.licence, card.good_for)
+            table.add_row(
+                f"[bold]{card.name}[/]", card.title, card.parameters, str(card.resolution), card.licence, card.good_for
+            )
         screen.print(table)
         screen.print("\nA folder in the diffusers layout, or a hub repository of these families, works as well.")
     return 0
@@ -212,7 +218,7 @@ def _print_json(value: Any, wanted: bool) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command; returns the exit code: 0 done, 1 or 2 bad input, 3 failed with the state saved, 130 interrupted."""
+    """Run a command. Exit codes: 0 done, 1 or 2 bad input, 3 failed with the state saved, 130 interrupted."""
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         outcome: Any = app(arguments, result_action="return_value", exit_on_error=False, print_error=False)

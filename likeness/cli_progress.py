@@ -1,17 +1,31 @@
 """Progress of a worker on the terminal."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.text import Text
 
 from likeness import events
 from likeness.service.workers import Worker
 
 SMOOTHING = 0.95
-_STAGES = {"loading": "loading the base", "encoding": "encoding pictures", "sampling": "sampling", "measuring": "measuring"}
+_STAGES = {
+    "loading": "loading the base",
+    "encoding": "encoding pictures",
+    "sampling": "sampling",
+    "measuring": "measuring",
+}
 
 
 class _Words(ProgressColumn):
@@ -33,7 +47,7 @@ def follow(worker: Worker, screen: Console | None) -> None:
 
 
 @contextmanager
-def _bars(screen: Console) -> Iterator["_View"]:
+def _bars(screen: Console) -> Generator["_View"]:
     columns = (TextColumn("{task.description:<12}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), _Words())
     with Progress(*columns, console=screen, transient=not screen.is_terminal) as bars:
         yield _View(bars, screen)
@@ -43,14 +57,16 @@ class _View:
     def __init__(self, bars: Progress, screen: Console):
         self.bars, self.screen = bars, screen
         self.stage = bars.add_task("starting", total=None)
-        self.steps: int | None = None
+        self.steps: TaskID | None = None
         self.loss = 0.0
         self.seen = 0
 
     def show(self, event: events.Event) -> None:
         if isinstance(event, events.Stage):
             name = _STAGES.get(event.name, event.name)
-            self.bars.update(self.stage, description=name, completed=event.done, total=event.total or None, visible=True)
+            self.bars.update(
+                self.stage, description=name, completed=event.done, total=event.total or None, visible=True
+            )
         elif isinstance(event, events.RunStarted):
             self._start(event)
         elif isinstance(event, events.StepDone) and self.steps is not None:
@@ -60,14 +76,18 @@ class _View:
         elif isinstance(event, events.CheckpointSaved):
             self.screen.print(f"epoch {event.epoch:>3}  {event.path}  [dim]loss {self._smoothed():.4f}[/]")
         elif isinstance(event, events.ProbesMeasured) and event.held_out_loss is not None:
-            self.screen.print(f"           [dim]held-out loss {event.held_out_loss:.4f}, training {event.train_loss:.4f}[/]")
+            self.screen.print(
+                f"           [dim]held-out loss {event.held_out_loss:.4f}, training {event.train_loss:.4f}[/]"
+            )
         elif isinstance(event, events.RunStopped) and event.why == "interrupted":
             self.screen.print(f"[yellow]Stopped at step {event.step}; the state is saved.[/] Go on with --resume.")
 
     def _start(self, event: events.RunStarted) -> None:
         where = f"{event.device}, {event.precision}"
         again = f", going on at step {event.resumed_at}" if event.resumed_at else ""
-        self.screen.print(f"Training on {where}: {event.images} pictures, {event.epochs} epochs, {event.steps} steps{again}")
+        self.screen.print(
+            f"Training on {where}: {event.images} pictures, {event.epochs} epochs, {event.steps} steps{again}"
+        )
         self.bars.update(self.stage, visible=False)
         self.steps = self.bars.add_task("training", total=event.steps, completed=event.resumed_at)
 

@@ -114,7 +114,8 @@ class RunStopped(Event):
 KINDS: dict[str, type[Event]] = {
     c.kind: c
     for c in (
-        RunStarted, Stage, StepDone, UpdateSkipped, ProbesMeasured, SampleSaved, CheckpointSaved, RunFinished, RunStopped,
+        RunStarted, Stage, StepDone, UpdateSkipped, ProbesMeasured, SampleSaved, CheckpointSaved, RunFinished,
+        RunStopped,
     )
 }  # fmt: skip
 

@@ -1,6 +1,6 @@
 """Render the example datasets: traits that pretraining never drew.
 
-    python -m starter_recipe.examples
+python -m starter_recipe.examples
 """
 
 import random

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from diffusers import AutoencoderKLFlux2, Flux2KleinPipeline, Flux2Transformer2DModel, FlowMatchEulerDiscreteScheduler
+from diffusers import AutoencoderKLFlux2, FlowMatchEulerDiscreteScheduler, Flux2KleinPipeline, Flux2Transformer2DModel
 from PIL import Image
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -31,9 +31,9 @@ HELD_OUT = 128  # the first pictures and pairs of the pool are never trained on
 SAMPLING = {"height": 128, "width": 128, "max_sequence_length": TEXT_TOKENS, "text_encoder_out_layers": TEXT_LAYERS}
 PROMPTS = [
     "a girl with long pink hair and light skin wearing a red dress, smiling, half body, in a meadow, flat style",
-    "a boy with spiky blue hair and brown skin wearing a yellow hoodie, angry, half body, in a city at night, outline style",
+    "a boy with spiky blue hair and brown skin in a yellow hoodie, angry, half body, in a city at night, outline style",
     "a girl with green twin tails and tan skin wearing a white t-shirt and glasses, surprised, close-up, in a forest",
-    "a boy with short black hair and dark skin wearing a green coat, calm, half body, on a plain yellow background, flat style",
+    "a boy with short black hair and dark skin in a green coat, calm, half body, on a plain yellow background",
     "an orange cat wearing a crown, in a forest, outline style",
     "a white bunny, on a plain pink background, flat style",
     "a girl with curly red hair wearing blue overalls, smiling and with arms raised, full body, on a beach, flat style",
@@ -119,7 +119,10 @@ class Weights:
         hidden = [p.ndim == 2 and ("blocks." in n or ".layers." in n) for n, p in named]
         self.muon = Muon([m for m, h in zip(self.masters, hidden, strict=True) if h], rate, weight_decay=0.01)
         self.adam = torch.optim.AdamW(
-            [m for m, h in zip(self.masters, hidden, strict=True) if not h], rate / 10, betas=(0.9, 0.98), weight_decay=0.01
+            [m for m, h in zip(self.masters, hidden, strict=True) if not h],
+            rate / 10,
+            betas=(0.9, 0.98),
+            weight_decay=0.01,
         )
         self.rate = rate
 
@@ -219,13 +222,24 @@ def draw(folder: Path, path: Path) -> None:
     pipe = Flux2KleinPipeline.from_pretrained(folder, torch_dtype=torch.float32)
     pipe.set_progress_bar_config(disable=True)
     images = pipe(
-        prompt=PROMPTS, num_inference_steps=16, guidance_scale=2.5, generator=torch.Generator().manual_seed(3), **SAMPLING
+        prompt=PROMPTS,
+        num_inference_steps=16,
+        guidance_scale=2.5,
+        generator=torch.Generator().manual_seed(3),
+        **SAMPLING,
     ).images
     for i in range(8):
         before, after, instruction = pair_of(i)
         source = Image.fromarray(render(before, 50_000_000 + i))
         generator = torch.Generator().manual_seed(i)
-        result = pipe(image=source, prompt=instruction, num_inference_steps=16, guidance_scale=1.5, generator=generator, **SAMPLING)
+        result = pipe(
+            image=source,
+            prompt=instruction,
+            num_inference_steps=16,
+            guidance_scale=1.5,
+            generator=generator,
+            **SAMPLING,
+        )
         images += [source, result.images[0], Image.fromarray(render(after, 50_000_000 + i))]
     sheet = Image.new("RGB", (12 * 130, 3 * 130), "white")
     for i, image in enumerate(images):
@@ -267,7 +281,9 @@ def train(replicas: Replicas, args: argparse.Namespace) -> None:
             weights.use(weights.average)
             rate = (step - first) * args.batch * (29 / 32) * replicas.world / (time.time() - began)
             losses = held_out_losses(weights, batches)
-            journal.write(step=step, seconds=time.time() - began, images_per_second=rate, train=smooth.get("text", 0.0), **losses)
+            journal.write(
+                step=step, seconds=time.time() - began, images_per_second=rate, train=smooth.get("text", 0.0), **losses
+            )
             export(weights, tokenizer, args.vae, out / "starter")
             weights.use(weights.masters)
             save_state(out / "state.pt", {**weights.state(), "step": step})

@@ -169,8 +169,10 @@ def set_latent_statistics(vae: AutoencoderKLFlux2, images: np.ndarray) -> None:
 def train(replicas: Replicas, args: argparse.Namespace) -> None:
     out = Path(args.out)
     torch.manual_seed(7)
-    images = world_images(out, TRAIN_IMAGES + HELD_OUT_IMAGES) if replicas.world == 1 else np.load(
-        out / f"world-{TRAIN_IMAGES + HELD_OUT_IMAGES}.npy", mmap_mode="r"
+    images = (
+        world_images(out, TRAIN_IMAGES + HELD_OUT_IMAGES)
+        if replicas.world == 1
+        else np.load(out / f"world-{TRAIN_IMAGES + HELD_OUT_IMAGES}.npy", mmap_mode="r")
     )
     held_out = to_tensor(images[TRAIN_IMAGES:])
     if args.start:
@@ -206,7 +208,16 @@ def train(replicas: Replicas, args: argparse.Namespace) -> None:
         journal.write(step=step, seconds=seconds, loss=smooth, held_out_psnr=torch.cat(rows).mean().item())
 
     def checkpoint() -> None:
-        save_state(out / "state.pt", {"vae": vae.state_dict(), "muon": muon.state_dict(), "adam": adam.state_dict(), "average": average, "step": step})
+        save_state(
+            out / "state.pt",
+            {
+                "vae": vae.state_dict(),
+                "muon": muon.state_dict(),
+                "adam": adam.state_dict(),
+                "average": average,
+                "step": step,
+            },
+        )
 
     smooth = 0.0
     while step < args.steps:

@@ -110,7 +110,7 @@ def _check_exists(key: Key) -> None:
 class _Loader(yaml.SafeLoader):
     """YAML with the scalars of YAML 1.2: 1e-4 is a number; 'no', 12:30 and 2026-01-01 are text. Aliases are refused."""
 
-    yaml_implicit_resolvers = {}  # not those of YAML 1.1 that SafeLoader brings
+    yaml_implicit_resolvers = {}  # noqa: RUF012  # not those of YAML 1.1 that SafeLoader brings
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):

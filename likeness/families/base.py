@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from PIL import Image
@@ -44,7 +44,6 @@ class Family(Protocol):
     card: Card
     placement: Placement
     pipeline_class: str  # the stock diffusers pipeline that samples the same
-    pipeline_arguments: dict[str, Any]  # what its call needs beyond prompt, size, steps, guidance
 
     @property
     def denoiser(self) -> nn.Module:
@@ -80,7 +79,9 @@ class Family(Protocol):
         """Training times from uniform draws `u` (B,). `how`: auto | uniform | logit_normal; `auto` is the family's."""
         ...
 
-    def predict_velocity(self, x_t: Tensor, t: Tensor, conditions: list[Condition], references: Tensor | None) -> Tensor:
+    def predict_velocity(
+        self, x_t: Tensor, t: Tensor, conditions: list[Condition], references: Tensor | None
+    ) -> Tensor:
         """Velocity in the shape of `x_t` (B, C, h, w); `references` (B, C, h', w') are the source pictures' latents."""
         ...
 

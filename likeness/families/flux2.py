@@ -6,7 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKLFlux2, Flux2KleinPipeline, Flux2Transformer2DModel, FlowMatchEulerDiscreteScheduler
+from diffusers import (
+    AutoencoderKLFlux2,
+    FlowMatchEulerDiscreteScheduler,
+    Flux2KleinPipeline,
+    Flux2Transformer2DModel,
+)
 from PIL import Image
 from torch import Tensor, nn
 from transformers import AutoTokenizer, Qwen3ForCausalLM
@@ -19,7 +24,9 @@ from likeness.functional import timesteps
 
 REFERENCE_TIME = 10  # first id of a reference's tokens; the pictures to be drawn have 0
 # A bare `to_out` would match a ModuleList in the double blocks and a Linear in the single ones, which PEFT refuses.
-_DOUBLE_ATTENTION = r"transformer_blocks\.\d+\.attn\.(to_q|to_k|to_v|to_out\.0|add_q_proj|add_k_proj|add_v_proj|to_add_out)"
+_DOUBLE_ATTENTION = (
+    r"transformer_blocks\.\d+\.attn\.(to_q|to_k|to_v|to_out\.0|add_q_proj|add_k_proj|add_v_proj|to_add_out)"
+)
 _SINGLE = r"single_transformer_blocks\.\d+\.attn\.(to_qkv_mlp_proj|to_out)"
 _DOUBLE_MLP = r"transformer_blocks\.\d+\.(ff|ff_context)\.(linear_in|linear_out)"
 TARGETS = {
@@ -35,23 +42,21 @@ class Flux2:
     pipeline_class = "Flux2KleinPipeline"
 
     def __init__(self, card: Card, placement: Placement, pipeline: Flux2KleinPipeline, location: Path):
-        self.card, self.placement, self._pipeline, self._location = card, placement, pipeline, location
+        self.card, self.placement, self._location = card, placement, location
+        self._pipeline: Any = pipeline  # its annotations are narrower than what it takes
         self._vae: AutoencoderKLFlux2 = pipeline.vae
         self._transformer: Flux2Transformer2DModel = pipeline.transformer
         self._text_encoder: Qwen3ForCausalLM | None = pipeline.text_encoder
-        self._tokenizer = pipeline.tokenizer
-        self.pipeline_arguments: dict[str, Any] = {
-            "max_sequence_length": card.text_tokens,
-            "text_encoder_out_layers": list(card.text_layers),
-        }
+        self._tokenizer: Any = pipeline.tokenizer
 
     @classmethod
     def load(cls, card: Card, placement: Placement) -> "Flux2":
-        location = Path(card.path) if card.path else _download(card)
+        location = card.path or _download(card)
+        load_scheduler: Any = FlowMatchEulerDiscreteScheduler.from_pretrained
         part = {"torch_dtype": placement.dtype}
         try:
             pipeline = Flux2KleinPipeline(
-                scheduler=FlowMatchEulerDiscreteScheduler.from_pretrained(location, subfolder="scheduler"),
+                scheduler=load_scheduler(location, subfolder="scheduler"),
                 # The VAE stays in fp32: it is small, and its rounding would be in every latent.
                 vae=AutoencoderKLFlux2.from_pretrained(location, subfolder="vae", torch_dtype=torch.float32),
                 text_encoder=Qwen3ForCausalLM.from_pretrained(location / "text_encoder", dtype=placement.dtype),
@@ -90,12 +95,9 @@ class Flux2:
             raise RuntimeError("the text encoder has been released; encode prompts before training")
         rows: list[Condition] = []
         for text in texts:  # one by one: a batch would round differently from the pipeline's single prompt
-            embeds, _ = self._pipeline.encode_prompt(text, device=self.placement.device, **self._text_arguments())
+            embeds, _ = self._pipeline.encode_prompt(text, device=self.placement.device, **self.card.pipeline_arguments)
             rows.append({"embeds": embeds[0].cpu()})
         return rows
-
-    def _text_arguments(self) -> dict[str, Any]:
-        return {"max_sequence_length": self.card.text_tokens, "text_encoder_out_layers": self.card.text_layers}
 
     def count_tokens(self, text: str) -> int:
         chat = self._tokenizer.apply_chat_template(
@@ -108,7 +110,7 @@ class Flux2:
     @torch.no_grad()
     def encode_images(self, pixels: Tensor) -> Tensor:
         pixels = pixels.to(self.placement.device, self._vae.dtype)
-        rows = [self._pipeline._encode_vae_image(p[None], generator=None) for p in pixels]  # pyright: ignore[reportPrivateUsage]
+        rows = [self._pipeline._encode_vae_image(p[None], generator=None) for p in pixels]
         return torch.cat(rows).float().cpu()
 
     def release_encoders(self) -> None:
@@ -121,23 +123,22 @@ class Flux2:
     # --- training
 
     def draw_times(self, u: Tensor, tokens: int, how: str, shift: float | None) -> Tensor:
-        """The family's own: logit-normal, moved towards noise for large pictures as FLUX.1 and .2 do (3.16 at 1024²)."""
-        if how == "uniform":
-            t = timesteps.uniform(u)
-        else:
-            t = timesteps.logit_normal(u)
+        """Logit-normal by itself, moved towards noise for large pictures as FLUX.1 and .2 do (3.16 at 1024²)."""
+        t = timesteps.uniform(u) if how == "uniform" else timesteps.logit_normal(u)
         if shift is None:
             shift = 1.0 if how == "uniform" else resolution_shift(tokens)
         return timesteps.shifted(t, shift)
 
-    def predict_velocity(self, x_t: Tensor, t: Tensor, conditions: list[Condition], references: Tensor | None) -> Tensor:
+    def predict_velocity(
+        self, x_t: Tensor, t: Tensor, conditions: list[Condition], references: Tensor | None
+    ) -> Tensor:
         device, dtype = self.placement.device, self.placement.dtype
         batch, channels, height, width = x_t.shape
         text = torch.stack([c["embeds"] for c in conditions]).to(device, dtype)  # (B, L, D)
         tokens, ids = pack(x_t), token_ids(height, width, 0)
         if references is not None:
             tokens = torch.cat([tokens, pack(references)], dim=1)
-            ids = torch.cat([ids, token_ids(*references.shape[-2:], REFERENCE_TIME)])
+            ids = torch.cat([ids, token_ids(references.shape[-2], references.shape[-1], REFERENCE_TIME)])
         out = self._transformer(
             hidden_states=tokens.to(device, dtype),
             encoder_hidden_states=text,
@@ -216,9 +217,12 @@ def _download(card: Card) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
-    patterns = ["model_index.json", *(f"{p}/*" for p in ("scheduler", "vae", "text_encoder", "tokenizer", "transformer"))]
+    patterns = [
+        "model_index.json",
+        *(f"{p}/*" for p in ("scheduler", "vae", "text_encoder", "tokenizer", "transformer")),
+    ]
     try:
-        return Path(snapshot_download(card.repository, allow_patterns=patterns))
+        return Path(snapshot_download(card.location, allow_patterns=patterns))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as e:
         raise InputError(
             f"base '{card.name}': {card.repository} cannot be fetched ({e}). "

@@ -1,6 +1,6 @@
 """Which device and number format to compute in."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import torch
@@ -53,7 +53,7 @@ def precision_name(dtype: torch.dtype) -> str:
 
 
 @contextmanager
-def attention_for(placement: Placement) -> Iterator[None]:
+def attention_for(placement: Placement) -> Generator[None]:
     """The attention kernel to train with.
 
     For the few hundred tokens that a CPU can afford, plain matrix products beat the fused kernel, whose backward

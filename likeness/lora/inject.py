@@ -4,7 +4,7 @@ PEFT's layers are plain "base + scaled B·A": nothing hides in them. Weights are
 module prefix: `<layer>.lora_A.weight` (rank, in) and `<layer>.lora_B.weight` (out, rank).
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -25,7 +25,8 @@ def inject(network: nn.Module, *, rank: int, alpha: float, dropout: float, targe
     A is drawn from `seed` alone, B is zero, so that the network's output is unchanged at first.
     Raises InputError when nothing matches.
     """
-    config = LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=dropout, target_modules=targets, init_lora_weights=True)
+    make: Any = LoraConfig  # annotates alpha as int, takes any number
+    config = make(r=rank, lora_alpha=alpha, lora_dropout=dropout, target_modules=targets)
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -54,7 +55,7 @@ def load(network: nn.Module, weights: dict[str, Tensor]) -> None:
 
 
 @contextmanager
-def swapped(network: nn.Module, weights: dict[str, Tensor] | None) -> Iterator[None]:
+def swapped(network: nn.Module, weights: dict[str, Tensor] | None) -> Generator[None]:
     """Use other weights (an average, say) for a while; None changes nothing."""
     if weights is None:
         yield
@@ -68,7 +69,7 @@ def swapped(network: nn.Module, weights: dict[str, Tensor] | None) -> Iterator[N
 
 
 @contextmanager
-def disabled(network: nn.Module) -> Iterator[None]:
+def disabled(network: nn.Module) -> Generator[None]:
     """The untrained base model, for a while."""
     layers: list[Any] = [m for m in network.modules() if isinstance(m, BaseTunerLayer)]
     for layer in layers:

@@ -91,7 +91,13 @@ def _info(metadata: dict[str, str]) -> LoraInfo | None:
         own: dict[str, Any] = json.loads(metadata["likeness"])
         extra = {k: v for k, v in metadata.items() if k.startswith(("ss_", "modelspec."))}
         return LoraInfo(
-            str(own["name"]), str(own["base"]), str(own["trigger"]), int(own["rank"]), int(own["epoch"]), int(own["step"]), extra
+            str(own["name"]),
+            str(own["base"]),
+            str(own["trigger"]),
+            int(own["rank"]),
+            int(own["epoch"]),
+            int(own["step"]),
+            extra,
         )
     except (KeyError, ValueError, TypeError):
         return None

@@ -45,8 +45,6 @@ def checks(workspace: Path) -> list[Check]:
 
 def _python() -> Check:
     version = ".".join(map(str, sys.version_info[:3]))
-    if sys.version_info < (3, 11):
-        return Check("python", "problem", version, "install Python 3.11 or newer")
     return Check("python", "ok", version)
 
 

@@ -146,7 +146,12 @@ def _frozen(prepared: Prepared) -> dict[str, Any]:
         "config": config_to_dict(config),
         "sources": prepared.loaded.sources,
         "plan": asdict(prepared.plan),
-        "base": {"name": card.name, "location": str(card.path or card.repository), "family": card.family},
+        "base": {
+            "name": card.name,
+            "location": card.location,
+            "family": card.family,
+            "pipeline_arguments": card.pipeline_arguments,
+        },
         "digest": config_digest(prepared.config),
     }
 
@@ -160,7 +165,9 @@ def resume(prepared: Prepared, workspace: Path) -> Path:
     if not (folder / "run.json").exists():
         raise InputError(f"{folder}: there is no run to resume. Fix: leave --resume out to start it")
     frozen: dict[str, Any] = json.loads((folder / "run.json").read_text())
-    problems = _changed_settings(prepared, frozen) + _changed_data(prepared.examples, read_manifest(folder / "manifest.jsonl"))
+    problems = _changed_settings(prepared, frozen) + _changed_data(
+        prepared.examples, read_manifest(folder / "manifest.jsonl")
+    )
     if problems:
         raise InputError(*problems)
     fresh = _frozen(prepared)
@@ -202,7 +209,8 @@ def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in tree.items():
         if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{key}.")
+            branch: dict[str, Any] = value
+            flat |= _flat(branch, f"{prefix}{key}.")
         else:
             flat[prefix + key] = value
     return flat

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -84,14 +85,18 @@ def train(job: Job, should_stop: Callable[[], bool], make_epoch_end: MakeEpochEn
                 every = config.train.state_every
                 if should_stop():
                     run.save()
-                    yield events.RunStopped(step=run.step, why="interrupted", message="stopped as asked; the state is saved")
+                    yield events.RunStopped(
+                        step=run.step, why="interrupted", message="stopped as asked; the state is saved"
+                    )
                     return
                 if every and run.step % every == 0:
                     run.save()
             run.save()
             yield from finish(epoch, run.step, run.published())
             if should_stop() and run.step < run.steps:
-                yield events.RunStopped(step=run.step, why="interrupted", message="stopped as asked; the state is saved")
+                yield events.RunStopped(
+                    step=run.step, why="interrupted", message="stopped as asked; the state is saved"
+                )
                 return
     yield events.RunFinished(step=run.step, seconds=time.monotonic() - began)
 
@@ -112,7 +117,8 @@ class _Run:
         )
         family.denoiser.train()
         if job.config.hardware.gradient_checkpointing:
-            family.denoiser.enable_gradient_checkpointing()
+            denoiser: Any = family.denoiser
+            denoiser.enable_gradient_checkpointing()
         self.weights = lora.trainable(family.denoiser)
         self.optimizer = optim.build_optimizer(job.config.optim, self.weights.values(), family.placement.device)
         self.average = optim.Average(self.weights, train.ema_decay) if train.ema_decay else None

@@ -22,7 +22,8 @@ def build_optimizer(optim: OptimConfig, params: Iterable[nn.Parameter], device: 
     if optim.optimizer == "prodigy":
         from prodigyopt import Prodigy
 
-        return Prodigy(params, lr=rate, betas=betas, eps=optim.epsilon, weight_decay=decay, safeguard_warmup=True)
+        make: Any = Prodigy  # annotates weight_decay as int
+        return make(params, lr=rate, betas=betas, eps=optim.epsilon, weight_decay=decay, safeguard_warmup=True)
     if optim.optimizer == "lion":
         from lion_pytorch import Lion
 
@@ -36,9 +37,15 @@ def _adamw_8bit(params: list[nn.Parameter], optim: OptimConfig, device: torch.de
     try:
         from bitsandbytes.optim import AdamW8bit  # pyright: ignore[reportMissingImports]
     except ImportError as e:
-        raise InputError("optim.optimizer: 'adamw8bit' needs the package bitsandbytes. Fix: pip install bitsandbytes") from e
+        raise InputError(
+            "optim.optimizer: 'adamw8bit' needs the package bitsandbytes. Fix: pip install bitsandbytes"
+        ) from e
     return AdamW8bit(
-        params, lr=optim.learning_rate, betas=(optim.beta1, optim.beta2), eps=optim.epsilon, weight_decay=optim.weight_decay
+        params,
+        lr=optim.learning_rate,
+        betas=(optim.beta1, optim.beta2),
+        eps=optim.epsilon,
+        weight_decay=optim.weight_decay,
     )
 
 

@@ -24,7 +24,9 @@ def chosen(items: Sequence[Item], seed: int) -> list[Item]:
 
 
 @torch.no_grad()
-def measure(family: Family, items: Sequence[Item], cache: Cache, probes: int, seed: int, epoch: int, step: int) -> ProbesMeasured:
+def measure(
+    family: Family, items: Sequence[Item], cache: Cache, probes: int, seed: int, epoch: int, step: int
+) -> ProbesMeasured:
     """Mean loss of each item over `probes` stratified timesteps, in the plain view and with its own caption."""
     per_image: list[tuple[str, float]] = []
     means: dict[bool, list[float]] = {True: [], False: []}

@@ -24,7 +24,13 @@ class EpochResults:
     """Call it with (epoch, step, weights); epoch 0 is the untrained base, which gets no file."""
 
     def __init__(self, job: Job, family: Family, items: Sequence[Item], cache: Cache):
-        self.folder, self.config, self.digest, self.family, self.cache = job.folder, job.config, job.digest, family, cache
+        self.folder, self.config, self.digest, self.family, self.cache = (
+            job.folder,
+            job.config,
+            job.digest,
+            family,
+            cache,
+        )
         config = job.config
         self.images = len(items)
         self.requests: list[Request] = [settle(p, config.sampling, family.card) for p in config.sampling.prompts]
@@ -86,12 +92,13 @@ class EpochResults:
     def _info(self, epoch: int, step: int) -> LoraInfo:
         """Metadata that user interfaces read. No dates: the same run gives the same bytes."""
         config, card = self.config, self.family.card
+        resolution = config.data.resolution or card.resolution
         extra = {
             "modelspec.sai_model_spec": "1.0.1",
             "modelspec.architecture": f"{card.family}/lora",
             "modelspec.implementation": "diffusers",
             "modelspec.title": f"{config.name} epoch {epoch}",
-            "modelspec.resolution": f"{config.data.resolution or card.resolution}x{config.data.resolution or card.resolution}",
+            "modelspec.resolution": f"{resolution}x{resolution}",
             "modelspec.trigger_phrase": config.trigger,
             "modelspec.description": config.description,
             "ss_output_name": config.name,
@@ -103,7 +110,7 @@ class EpochResults:
             "ss_learning_rate": str(config.optim.learning_rate),
             "ss_optimizer": config.optim.optimizer,
             "ss_seed": str(config.train.seed),
-            "ss_resolution": str(config.data.resolution or card.resolution),
+            "ss_resolution": str(resolution),
             "ss_num_train_images": str(self.images),
             "ss_num_epochs": str(config.train.epochs),
             "ss_epoch": str(epoch),

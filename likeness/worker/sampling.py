@@ -40,9 +40,9 @@ def run(folder: Path) -> int:
         log.write(Stage(name="sampling", done=number, total=len(requests)))
         save_png(Path(output), draw(family, request, conditions), request)
     result = {
-        "base": {"name": card.name, "location": str(card.path or card.repository)},
+        "base": {"name": card.name, "location": card.location},
         "pipeline": type(family).pipeline_class,
-        "pipeline_arguments": family.pipeline_arguments,
+        "pipeline_arguments": card.pipeline_arguments,
         "precision": precision_name(placement.dtype),
         "device": str(placement.device),
         "loras": job["loras"],

@@ -4,8 +4,8 @@ import fcntl
 import json
 import os
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,9 @@ def run(folder: Path) -> int:
                         _draw_report(folder)
                     last = event
         except OSError as e:
-            error = RunFailed(f"{e.strerror or e}: {e.filename or folder}. What was saved is whole; free space, then --resume")
+            error = RunFailed(
+                f"{e.strerror or e}: {e.filename or folder}. What was saved is whole; free space, then --resume"
+            )
             return _tell(folder, log, error)
         except LikenessError as e:
             return _tell(folder, log, e)
@@ -52,17 +54,17 @@ def run(folder: Path) -> int:
 
 def _ends_epoch(last: events.Event | None, event: events.Event) -> bool:
     """The first step after an epoch's results: the report is drawn anew then."""
-    return isinstance(event, events.StepDone) and last is not None and not isinstance(
-        last, events.StepDone | events.UpdateSkipped | events.RunStarted
+    return (
+        isinstance(event, events.StepDone)
+        and last is not None
+        and not isinstance(last, events.StepDone | events.UpdateSkipped | events.RunStarted)
     )
 
 
 def _tell(folder: Path, log: events.EventLog, error: LikenessError) -> int:
     print(error, flush=True)
-    try:
+    with suppress(OSError):  # a full disk cannot take the event either; the log and the exit code tell
         log.write(events.RunStopped(step=0, why="failed", message=str(error)))
-    except OSError:
-        pass  # a full disk cannot take the event either; the log and the exit code tell
     return error.exit_code
 
 
@@ -80,13 +82,15 @@ def read_job(folder: Path) -> Job:
     try:
         frozen: dict[str, Any] = json.loads((folder / "run.json").read_text())
     except (OSError, ValueError) as e:
-        raise InputError(f"{folder / 'run.json'}: cannot be read ({e}). Fix: start the run with `likeness train`") from e
+        raise InputError(
+            f"{folder / 'run.json'}: cannot be read ({e}). Fix: start the run with `likeness train`"
+        ) from e
     config = config_from_dict(frozen["config"])
     return Job(folder, config, resolve_base(config.base), read_manifest(folder / "manifest.jsonl"), frozen["digest"])
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Generator[None]:
     """Hold the run. The kernel lets go when the process ends, however it ends."""
     with (folder / "lock").open("w") as f:
         try:

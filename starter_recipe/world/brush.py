@@ -53,7 +53,9 @@ class Brush:
         path.addOval(skia.Rect.MakeLTRB(x - rx, y - ry, x + rx, y + ry))
         self.shape(path, colour, ink, alpha)
 
-    def box(self, left: float, top: float, right: float, bottom: float, radius: float, colour: Colour, ink: bool = True) -> None:
+    def box(
+        self, left: float, top: float, right: float, bottom: float, radius: float, colour: Colour, ink: bool = True
+    ) -> None:
         path = skia.Path()
         path.addRRect(skia.RRect.MakeRectXY(skia.Rect.MakeLTRB(left, top, right, bottom), radius, radius))
         self.shape(path, colour, ink)

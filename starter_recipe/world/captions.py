@@ -28,7 +28,32 @@ EMBLEM_WORDS = {
     "stripes": "with stripes",
     "bolt": "with a lightning bolt on it",
 }
-_SYLLABLES = "zo ra mi ka lu ven tor bli shi no qua fel dor pi gra wyn ek ju bel sto ma ya x _".split()
+_SYLLABLES = [
+    "zo",
+    "ra",
+    "mi",
+    "ka",
+    "lu",
+    "ven",
+    "tor",
+    "bli",
+    "shi",
+    "no",
+    "qua",
+    "fel",
+    "dor",
+    "pi",
+    "gra",
+    "wyn",
+    "ek",
+    "ju",
+    "bel",
+    "sto",
+    "ma",
+    "ya",
+    "x",
+    "_",
+]
 
 
 def article(words: str) -> str:

@@ -5,7 +5,15 @@ from dataclasses import replace
 
 from starter_recipe.world.captions import accessory_words, article
 from starter_recipe.world.picture import (
-    ANIMAL_COLOURS, EXPRESSIONS, GARMENT_COLOURS, HAIR_COLOURS, SCENES, STYLES, TIMES, Picture, random_picture,
+    ANIMAL_COLOURS,
+    EXPRESSIONS,
+    GARMENT_COLOURS,
+    HAIR_COLOURS,
+    SCENES,
+    STYLES,
+    TIMES,
+    Picture,
+    random_picture,
 )  # fmt: skip
 
 STYLE_TARGETS = {

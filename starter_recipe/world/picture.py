@@ -80,14 +80,14 @@ def random_picture(rng: random.Random) -> Picture:
     pick = rng.choice
     kind = pick(("girl", "boy")) if (u := rng.random()) < 0.68 else ("animal" if u < 0.86 else "thing")
     scene = pick(SCENES)
-    base = dict(
-        kind=kind,
-        style=pick(STYLES),
-        scene=scene,
-        time="day" if scene == "plain" else pick(TIMES),
-        backdrop=pick(BACKDROPS),
-        accessory_colour=pick(GARMENT_COLOURS),
-    )
+    base = {
+        "kind": kind,
+        "style": pick(STYLES),
+        "scene": scene,
+        "time": "day" if scene == "plain" else pick(TIMES),
+        "backdrop": pick(BACKDROPS),
+        "accessory_colour": pick(GARMENT_COLOURS),
+    }
     if kind == "animal":
         return Picture(
             **base,

@@ -16,7 +16,16 @@ def bow(b: Brush, x: float, y: float, c: Colour) -> None:
 def crown(b: Brush, x: float, base: float, c: Colour = GOLD) -> None:
     up = base - 21
     b.polygon(
-        [(x - 15, base), (x - 17, up + 3), (x - 8, up + 12), (x, up), (x + 8, up + 12), (x + 17, up + 3), (x + 15, base)], c
+        [
+            (x - 15, base),
+            (x - 17, up + 3),
+            (x - 8, up + 12),
+            (x, up),
+            (x + 8, up + 12),
+            (x + 17, up + 3),
+            (x + 15, base),
+        ],
+        c,
     )
 
 
@@ -33,7 +42,9 @@ def party_hat(b: Brush, x: float, y: float) -> None:
     for low, high in ((0.18, 0.38), (0.58, 0.78)):
         left, right = half * (1 - low), half * (1 - high)
         at_low, at_high = y - 30 * low, y - 30 * high
-        b.polygon([(x - left, at_low), (x + left, at_low), (x + right, at_high), (x - right, at_high)], (250, 220, 60), False)
+        b.polygon(
+            [(x - left, at_low), (x + left, at_low), (x + right, at_high), (x - right, at_high)], (250, 220, 60), False
+        )
     b.oval(x, tip, 5, 5, (240, 70, 140))
 
 
@@ -68,7 +79,10 @@ def emblem(b: Brush, kind: str, x: float, y: float, garment: Colour) -> None:
         bolt = [(3, -10), (-8, 1), (-1, 1), (-4, 11), (8, -2), (1, -2), (6, -10)]
         b.polygon([(x + dx, y + dy) for dx, dy in bolt], (255, 225, 60))
     elif kind == "heart":
-        b.blob([(x, y - 3), (x + 6, y - 9), (x + 9, y - 1), (x, y + 10), (x - 9, y - 1), (x - 6, y - 9)], (225, 60, 80) if light else (255, 150, 170))
+        b.blob(
+            [(x, y - 3), (x + 6, y - 9), (x + 9, y - 1), (x, y + 10), (x - 9, y - 1), (x - 6, y - 9)],
+            (225, 60, 80) if light else (255, 150, 170),
+        )
     elif kind == "star":
         spokes = [(8 if i % 2 == 0 else 3.6, math.pi * i / 5) for i in range(10)]
         b.polygon([(x + r * math.sin(a), y - r * math.cos(a)) for r, a in spokes], sign)

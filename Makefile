@@ -1,0 +1,57 @@
+# A fresh machine needs python3 >= 3.11 with venv, and make. `make demo` and `make test` do everything else.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+# One exact version: a range would take whatever is newest. On Linux pip takes the CUDA build unless told otherwise:
+#   make setup TORCH_INDEX=<index of the wanted wheels>
+TORCH  ?= torch==2.13.0
+TORCH_INDEX ?=
+DEMO   ?= runs
+
+.PHONY: setup demo test check types bench learning starter starter-examples docs clean
+setup: $(VENV)/.done
+
+$(VENV)/.done: pyproject.toml
+	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q $(TORCH) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
+	$(BIN)/python -m pip install -q -e ".[train,dev]"
+	touch $@
+
+# Train the shipped example on the shipped base; prints where the grid, the report and the LoRAs are.
+demo: setup
+	@test ! -e $(DEMO)/mika/run.json || echo "$(DEMO)/mika is there already: going on with it"
+	$(BIN)/likeness train examples/character/mika.yaml --workspace $(DEMO) $(if $(wildcard $(DEMO)/mika/run.json),--resume)
+
+test: setup
+	$(BIN)/python -m pytest -q
+
+# Lint, format and types.
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+# Training speed and memory beside a plain diffusers + peft loop.
+bench: setup
+	$(BIN)/python -m benchmarks.training
+
+# How far the example's trait is learned, epoch by epoch, and how far it leaks.
+learning: setup
+	$(BIN)/python -m benchmarks.learning
+
+# Pretrain the starter base model from nothing (hours on two cores), and render the examples.
+starter: setup
+	$(BIN)/python -m pip install -q -e ".[starter]"
+	$(BIN)/python -m starter_recipe.vae
+	$(BIN)/python -m starter_recipe.transformer
+
+starter-examples: setup
+	$(BIN)/python -m pip install -q -e ".[starter]"
+	$(BIN)/python -m starter_recipe.examples
+
+# Write the generated reference pages.
+docs: setup
+	$(BIN)/python -m docs.generate
+
+clean:
+	rm -rf $(VENV) build dist

@@ -1,0 +1,7 @@
+"""`python -m likeness`."""
+
+import sys
+
+from likeness.cli import main
+
+sys.exit(main())
