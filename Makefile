@@ -44,6 +44,7 @@ starter: setup
 	$(BIN)/python -m pip install -q -e ".[starter]"
 	$(BIN)/python -m starter_recipe.vae
 	$(BIN)/python -m starter_recipe.transformer
+	$(BIN)/python -m starter_recipe.card
 
 starter-examples: setup
 	$(BIN)/python -m pip install -q -e ".[starter]"

@@ -111,7 +111,6 @@ _ALL = (
             "data.resolution": 128,
             "train.batch_size": 10,
             "optim.learning_rate": 1e-3,
-            "hardware.precision": "bf16",
         },
         download_bytes=0,
     ),

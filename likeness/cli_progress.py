@@ -1,7 +1,9 @@
 """Progress of a worker on the terminal."""
 
+import signal
 from collections.abc import Generator
 from contextlib import contextmanager
+from types import FrameType
 
 from rich.console import Console
 from rich.progress import (
@@ -36,14 +38,28 @@ class _Words(ProgressColumn):
 
 
 def follow(worker: Worker, screen: Console | None) -> None:
-    """Show what the worker tells until it ends; without a screen just wait."""
-    if screen is None:
-        for _ in worker.events():
-            pass
-        return
-    with _bars(screen) as view:
-        for event in worker.events():
-            view.show(event)
+    """Show what the worker tells until it ends; without a screen just wait. Ctrl-C asks it to save and stop."""
+    with _signals_passed_on(worker):
+        if screen is None:
+            for _ in worker.events():
+                pass
+            return
+        with _bars(screen) as view:
+            for event in worker.events():
+                view.show(event)
+
+
+@contextmanager
+def _signals_passed_on(worker: Worker) -> Generator[None]:
+    def pass_on(number: int, frame: FrameType | None) -> None:
+        worker.stop()
+
+    before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

@@ -32,20 +32,21 @@ class Worker:
                 stderr=log,
                 stdin=subprocess.DEVNULL,
                 env=environment,
-                start_new_session=True,  # Ctrl-C in the terminal reaches us alone; we pass it on once
+                start_new_session=True,  # Ctrl-C in the terminal reaches us alone; the command line passes it on
             )
 
     def events(self) -> Iterator[Event]:
-        """What the worker tells from now on, until it ends. Ctrl-C asks it to stop and goes on listening."""
+        """What the worker tells from now on, until it ends."""
         while True:
-            try:
-                ended = self.process.poll() is not None
-                yield from self._new_events()
-                if ended:
-                    return
-                time.sleep(POLL_SECONDS)
-            except KeyboardInterrupt:
-                self.process.send_signal(signal.SIGINT)
+            ended = self.process.poll() is not None
+            yield from self._new_events()
+            if ended:
+                return
+            time.sleep(POLL_SECONDS)
+
+    def stop(self) -> None:
+        """Ask the worker to save and end; asked a second time it ends at once."""
+        self.process.send_signal(signal.SIGINT)
 
     def _new_events(self) -> Iterator[Event]:
         if not self._events.exists():

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,23 +49,52 @@ def train(job: Job, should_stop: Callable[[], bool], make_epoch_end: MakeEpochEn
     What is made of an epoch is the caller's: `make_epoch_end` is called while the text encoder is still loaded.
     Raises RunFailed when losses or gradients stay not finite; the last good state is on disk then.
     """
-    config, began = job.config, time.monotonic()
+    began = time.monotonic()
+    try:
+        step = yield from _train(job, should_stop, make_epoch_end)
+    except _StopAsked as e:
+        yield events.RunStopped(step=e.step, why="interrupted", message="stopped as asked; the state is saved")
+    else:
+        yield events.RunFinished(step=step, seconds=time.monotonic() - began)
+
+
+class _StopAsked(Exception):
+    """Ends the loop from any depth, once all that is worth keeping is on disk."""
+
+    def __init__(self, step: int):
+        super().__init__(step)
+        self.step = step
+
+
+def _train(
+    job: Job, should_stop: Callable[[], bool], make_epoch_end: MakeEpochEnd
+) -> Generator[events.Event, None, int]:
+    config = job.config
     placement = choose_placement(config.hardware)
     set_up_torch(placement, config.hardware.threads)
     yield events.Stage(name="loading")
     family = open_family(job.card, placement)
     cache = Cache(job.folder / "cache")
-    items: list[loader.Item] = []
     resolution = config.data.resolution or job.card.resolution
+    items: list[loader.Item] = []
     for progress in loader.prepare(family, job.examples, config.data, resolution, config.train.seed, cache):
         if isinstance(progress, list):
             items = progress
-        else:
-            yield progress
+            continue
+        yield progress
+        if should_stop():  # what is encoded stays in the cache
+            raise _StopAsked(0)
     finish = make_epoch_end(job, family, items, cache)
     family.release_encoders()
     run = _Run(job, family, [i for i in items if not i.example.held_out], cache)
     run.load(resume.read_state(job.folder / "state"))
+
+    def results(epoch: int) -> Iterator[events.Event]:
+        """An epoch's results. To stop among them loses nothing: going on makes what is missing."""
+        for event in finish(epoch, run.step, run.published()):
+            yield event
+            if should_stop():
+                raise _StopAsked(run.step)
 
     yield events.RunStarted(
         name=config.name,
@@ -77,28 +106,20 @@ def train(job: Job, should_stop: Callable[[], bool], make_epoch_end: MakeEpochEn
         resumed_at=run.step,
     )
     with attention_for(placement):
-        yield from finish(run.step // run.steps_per_epoch, run.step, run.published())
+        if run.step % run.steps_per_epoch == 0:
+            yield from results(run.step // run.steps_per_epoch)
         while run.step < run.steps:
             epoch = run.step // run.steps_per_epoch + 1
             for micro_batches in run.groups(epoch)[run.step % run.steps_per_epoch :]:
                 yield run.update(micro_batches, epoch)
-                every = config.train.state_every
-                if should_stop():
+                stop, every = should_stop(), config.train.state_every
+                if stop or (every and run.step % every == 0):
                     run.save()
-                    yield events.RunStopped(
-                        step=run.step, why="interrupted", message="stopped as asked; the state is saved"
-                    )
-                    return
-                if every and run.step % every == 0:
-                    run.save()
+                if stop:
+                    raise _StopAsked(run.step)
             run.save()
-            yield from finish(epoch, run.step, run.published())
-            if should_stop() and run.step < run.steps:
-                yield events.RunStopped(
-                    step=run.step, why="interrupted", message="stopped as asked; the state is saved"
-                )
-                return
-    yield events.RunFinished(step=run.step, seconds=time.monotonic() - began)
+            yield from results(epoch)
+    return run.step
 
 
 class _Run:
@@ -202,5 +223,6 @@ class _Run:
         lora.load(self.family.denoiser, state.part("weights"))
         optim.unpack_optimizer(self.optimizer, state.part("optimizer"), state.numbers["optimizer"])
         if self.average:
-            self.average.values = state.part("average")
+            device = self.family.placement.device
+            self.average.values = {n: v.to(device) for n, v in state.part("average").items()}
         self.step, self.skips = state.step, state.numbers["skips"]
