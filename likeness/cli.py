@@ -23,7 +23,37 @@ Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON fo
 Workspace = Annotated[Path, Parameter(help="Folder that holds the runs.")]
 
 
-@app.command
+def _examples(*lines: str) -> str:
+    return "Examples:\n\n" + "\n\n".join(lines)
+
+
+# Shown under each command's help.
+_EXAMPLES = {
+    "train": _examples(
+        "likeness train maya.yaml",
+        "likeness train maya.yaml --set train.epochs=15 --set optim.learning_rate=5e-5",
+        "likeness train maya.yaml --resume",
+    ),
+    "compare": _examples(
+        "likeness compare runs/maya",
+        "likeness compare runs/maya --epochs 3,7 -o grid.png",
+    ),
+    "sample": _examples(
+        'likeness sample --base starter --prompt "a girl with red hair, smiling" --seed 1,2,3',
+        "likeness sample --base starter --lora mika.safetensors:0.8 --prompt 'mika_char on a beach' -o beach.png",
+        'likeness sample --base starter --reference photo.png --prompt "make it night"',
+    ),
+    "models": _examples(
+        "likeness models",
+        "likeness models --json",
+    ),
+    "doctor": _examples(
+        "likeness doctor",
+    ),
+}
+
+
+@app.command(help_epilogue=_EXAMPLES["train"])
 def train(
     config: Path,
     /,
@@ -39,12 +69,6 @@ def train(
     """Train a LoRA as CONFIG.yaml says.
 
     Every epoch leaves a finished LoRA file and its test pictures. Ctrl-C saves and stops; --resume goes on.
-
-    Examples:
-
-        likeness train maya.yaml
-        likeness train maya.yaml --set train.epochs=15 --set optim.learning_rate=5e-5
-        likeness train maya.yaml --resume
     """
     from likeness.cli_progress import follow
     from likeness.cli_text import show_plan
@@ -79,7 +103,7 @@ def _results(folder: Path) -> dict[str, Any]:
     }
 
 
-@app.command
+@app.command(help_epilogue=_EXAMPLES["compare"])
 def compare(
     run: Path,
     /,
@@ -88,13 +112,7 @@ def compare(
     output: Annotated[Path | None, Parameter(name=["--output", "-o"], help="Default: grid.png in the run.")] = None,
     json_: Json = False,
 ) -> int:
-    """Draw a run's epochs side by side on the same test prompts.
-
-    Examples:
-
-        likeness compare runs/maya
-        likeness compare runs/maya --epochs 3,7 -o grid.png
-    """
+    """Draw a run's epochs side by side on the same test prompts."""
     from likeness.report.grid import save_grid
     from likeness.report.history import read_history
     from likeness.report.page import write_report
@@ -111,7 +129,7 @@ def compare(
     return 0
 
 
-@app.command
+@app.command(help_epilogue=_EXAMPLES["sample"])
 def sample(
     *,
     base: Annotated[str, Parameter(help="A name from `likeness models`, a hub repository, or a folder.")],
@@ -130,15 +148,7 @@ def sample(
     workspace: Workspace = Path("runs"),
     json_: Json = False,
 ) -> int:
-    """Draw pictures with a base model and any LoRAs.
-
-    Examples:
-
-        likeness sample --base starter --prompt "a girl with red hair, smiling" --seed 1,2,3
-        likeness sample --base starter --lora runs/maya/checkpoints/epoch-007.safetensors:0.8 \
-            --prompt "maya_char on a beach at sunset" -o beach.png
-        likeness sample --base starter --reference photo.png --prompt "make it night"
-    """
+    """Draw pictures with a base model and any LoRAs."""
     from likeness.cli_progress import follow
     from likeness.service import samples
     from likeness.service.numbers import hardware, parse_numbers
@@ -168,37 +178,24 @@ def sample(
     return 0
 
 
-@app.command
+@app.command(help_epilogue=_EXAMPLES["models"])
 def models(*, json_: Json = False) -> int:
-    """List the base models that can be trained.
-
-    Examples:
-
-        likeness models
-        likeness models --json
-    """
+    """List the base models that can be trained."""
     from likeness.catalog import CARDS
 
     _print_json([asdict(c) for c in CARDS.values()], json_)
     if not json_:
-        table = Table("name", "what", "size", "resolution", "licence", "good for", box=None, pad_edge=False)
         for card in CARDS.values():
-            table.add_row(
-                f"[bold]{card.name}[/]", card.title, card.parameters, str(card.resolution), card.licence, card.good_for
-            )
-        screen.print(table)
+            screen.print(f"[bold]{card.name}[/]  {card.title}")
+            screen.print(f"    {card.parameters}, {card.resolution}², {card.licence}")
+            screen.print(f"    [dim]{card.good_for}[/]")
         screen.print("\nA folder in the diffusers layout, or a hub repository of these families, works as well.")
     return 0
 
 
-@app.command
+@app.command(help_epilogue=_EXAMPLES["doctor"])
 def doctor(*, workspace: Workspace = Path("runs"), json_: Json = False) -> int:
-    """Check the installation and the machine.
-
-    Examples:
-
-        likeness doctor
-    """
+    """Check the installation and the machine."""
     from likeness.service.doctor import checks
 
     rows = checks(workspace)
