@@ -21,7 +21,7 @@ def draw_curve(readings: Sequence[EpochReading]) -> str:
         Line("obeyed", [(r.epoch, r.learned.obeyed.mean) for r in readings if r.learned.obeyed], "obeyed", dots=True),
         Line("leak", [(r.epoch, r.controls.together.mean) for r in readings], "leak", dots=True),
     ]
-    svg = draw_chart(lines, "what is learned, by epoch", "epoch", "probability")
+    svg = str(draw_chart(lines, "what is learned, by epoch", "epoch", "probability"))
     return svg.replace('<svg class="chart"', '<svg xmlns="http://www.w3.org/2000/svg" class="chart"', 1).replace(
         ">", f"><style>{STYLE}</style>", 1
     )

@@ -20,7 +20,7 @@ class Trial:
     seed: int
 
 
-# Scenes and combinations that are not among the example's pictures. Its bolt shows in none of the close-ups.
+# Scenes that are not among the example's pictures. No close-ups: they would not show its bolt.
 LEARNED = (
     Prompt("{trigger}, smiling and waving, half body, in the mountains, flat style", "mountains", "day"),
     Prompt("{trigger}, surprised, half body, in a desert at sunset, outline style", "desert", "sunset"),
@@ -31,7 +31,7 @@ LEARNED = (
     Prompt("{trigger}, angry and with hands on hips, half body, in a desert, flat style", "desert", "day"),
     Prompt("{trigger}, smiling, half body, in a room at night, watercolor style", "room", "night"),
 )
-# Nobody here has anything purple, green or pointed about them.
+# Nobody here wears anything purple or green.
 CONTROLS = (
     Prompt(
         "a girl with long pink hair wearing a red dress, smiling, half body, in a forest, flat style", "forest", "day"

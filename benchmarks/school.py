@@ -16,15 +16,16 @@ from likeness.catalog import STARTER_FOLDER
 from likeness.errors import InputError
 from likeness.families.identity import folder_identity
 
-TRAIN_PICTURES, HELD_OUT_PICTURES = 7000, 800
-TRAIN_THROUGH_VAE = 0.25  # share of the training pictures; the VAE costs more than the rest of the training
+TRAIN_PICTURES, HELD_OUT_PICTURES = 7000, 600
+TRAIN_THROUGH_VAE = 0.2  # share of the training pictures; the VAE costs more than the rest of the training
 PRE_NOISE, HELD_OUT_NOISE = 0.4, 0.2  # of the latents' spread
+MADE_BY = ("judge.py", "renders.py", "school.py")  # a change in one of them makes a new judge
 
 
 def ready_judge(folder: Path, say: Callable[[str], None] = print) -> Judge:
     """The judge from `folder`, or a new one, trained in two or three minutes and left there.
 
-    Its name tells what it was made from: a change of the world, of the starter's VAE or of this file makes a new one.
+    Its name tells what it was made from: a change of the world, of the starter's VAE or of this code makes a new one.
     """
     path = folder / f"judge-{_identity()[:16]}.safetensors"
     judge = Judge()
@@ -56,7 +57,8 @@ def ready_judge(folder: Path, say: Callable[[str], None] = print) -> Judge:
 
 def _identity() -> str:
     digest = hashlib.sha256(folder_identity(STARTER_FOLDER / "vae").encode())
-    world = Path(__file__).parent.parent / "starter_recipe" / "world"
-    for path in [*sorted(Path(__file__).parent.glob("[jrs]*.py")), *sorted(world.glob("*.py"))]:
+    here = Path(__file__).parent
+    world = here.parent / "starter_recipe" / "world"
+    for path in [*(here / name for name in MADE_BY), *sorted(world.glob("*.py"))]:
         digest.update(path.read_bytes())
     return digest.hexdigest()

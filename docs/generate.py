@@ -44,10 +44,10 @@ def filled(text: str) -> str:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(
-        "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in row) + " |" for row in lines
-    )
+    clean = ([cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in lines)
+    return "\n".join(f"| {' | '.join(row)} |" for row in clean)
 
 
 def code(value: object) -> str:
@@ -63,7 +63,7 @@ def settings_page() -> str:
     parts = [
         NOTICE,
         "# Settings",
-        "A settings file is YAML. `name`, `base` and `data.datasets` are needed; everything else has a default. Unknown "
+        "A settings file is YAML. `name`, `base` and `data.datasets` are needed; all else has a default. Unknown "
         "keys are errors. A value comes from the first of these that has one: `--set KEY=VALUE` on the command line, "
         "the file, the Card of the base model, the default below. `run.json` keeps each value and where it came from.",
         "On the command line a setting is written with dots, list entries by their number from 0: "
@@ -120,7 +120,7 @@ def _kind(value: dict[str, Any]) -> str:
 
 
 def _default(value: dict[str, Any]) -> str:
-    default = value.get("default")
+    default = value.get("default", [] if value.get("type") == "array" else None)
     if default is None:
         return "unset"
     if default in ("", []):
@@ -164,8 +164,8 @@ def cli_page() -> str:
         NOTICE,
         "# Command line",
         f"{cli.app.help} The same program runs as `python -m likeness`.",
-        "Exit codes: 0 done; 1 failed for a reason that was not foreseen, or `doctor` found a problem; 2 what was given "
-        "cannot be used; 3 the run failed and its state is saved; 130 interrupted. With `--json` the result, or "
+        "Exit codes: 0 done; 1 failed for an unforeseen reason, or `doctor` found a problem; 2 what was given cannot "
+        "be used; 3 the run failed and its state is saved; 130 interrupted. With `--json` the result, or "
         '`{"error": …, "exit_code": …}`, is printed as JSON, and nothing else.',
     ]
     for name in cli.app:
@@ -176,9 +176,9 @@ def cli_page() -> str:
 
 def _command(name: str) -> Iterator[str]:
     command: Any = cli.app[name]
-    text, _, examples = inspect.cleandoc(command.help).partition("Examples:")
+    examples = str(command.help_epilogue or "").removeprefix("Examples:").split("\n\n")
     yield f"## `likeness {name}`"
-    yield text.strip()
+    yield inspect.cleandoc(command.help)
     rows: list[list[str]] = []
     for argument in command.assemble_argument_collection():
         default = argument.field_info.default
@@ -191,8 +191,8 @@ def _command(name: str) -> Iterator[str]:
         names = " ".join(code(n) for n in argument.names)
         rows.append([names, _hint(argument.hint), shown, argument.parameter.help or ""])
     yield table(("option", "takes", "default", "what it does"), rows)
-    if examples:
-        yield f"```text\n{inspect.cleandoc(examples)}\n```"
+    shown_examples = "\n".join(line for line in examples if line.strip())
+    yield f"```text\n{shown_examples}\n```"
 
 
 def _hint(hint: Any) -> str:
@@ -202,7 +202,7 @@ def _hint(hint: Any) -> str:
         return _hint(options[0]) + ", repeatable"
     if options:
         return _hint(options[0])
-    return {Path: "path", str: "text", int: "whole number", float: "number", bool: "–"}[hint]
+    return {Path: "path", str: "text", int: "whole number", float: "number", bool: "nothing"}[hint]
 
 
 # --- models
@@ -213,8 +213,8 @@ def models_page() -> str:
     parts = [
         NOTICE,
         "# Base models",
-        "The same list comes from `likeness models`, and with all details from `likeness models --json`. A folder in the "
-        "diffusers layout, or a hub repository of these families, works as `base` too: see "
+        "The same list comes from `likeness models`, and with all details from `likeness models --json`. A folder in "
+        "the diffusers layout, or a hub repository of these families, works as `base` too: see "
         "[Real bases](../guides/real-bases.md). Download sizes are counted from parameters at two bytes each, not "
         "measured.",
     ]
@@ -249,8 +249,8 @@ def events_page() -> str:
     parts = [
         NOTICE,
         "# Events",
-        "`events.jsonl` in the [run folder](run-folder.md) tells what a run does, one JSON object a line, written as it "
-        "happens. `event` says the kind; `time` is in seconds since 1970. After a resume, steps since the last saved "
+        "`events.jsonl` in the [run folder](run-folder.md) tells what a run does, one JSON object a line. "
+        "`event` says the kind; `time` is in seconds since 1970. After a resume, steps since the last saved "
         "state appear twice: the last line of a step counts. Skip kinds and fields that you do not know, and a last "
         "line that is not whole.",
     ]

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from likeness import __version__
-from likeness.errors import LikenessError
+from likeness.errors import InputError, LikenessError
 
 app = App(
     name="likeness",
@@ -83,13 +83,18 @@ def train(
     folder = (runs.resume if resume else runs.start)(prepared, workspace)
     worker = runs.launch(folder)
     follow(worker, screen if not json_ else None)
-    worker.check()
+    try:
+        worker.check()
+    except InputError:
+        if not resume:
+            runs.discard(folder)
+        raise
     results = _results(folder)
     _print_json(results, json_)
     if not json_:
-        screen.print(
-            f"\n[bold]Done.[/] Compare the epochs: [cyan]{results['grid']}[/]  or open [cyan]{results['report']}[/]"
-        )
+        screen.print(f"\n[bold]Done.[/] Open [cyan]{results['report']}[/]")
+        if results["grid"]:
+            screen.print(f"Epochs side by side: [cyan]{results['grid']}[/]")
         screen.print(f"LoRAs: [cyan]{folder / 'checkpoints'}[/] ({len(results['checkpoints'])} epochs)")
     return 0
 
@@ -97,7 +102,7 @@ def train(
 def _results(folder: Path) -> dict[str, Any]:
     return {
         "run": str(folder),
-        "grid": str(folder / "grid.png"),
+        "grid": str(folder / "grid.png") if (folder / "grid.png").exists() else None,  # none without test prompts
         "report": str(folder / "report.html"),
         "checkpoints": sorted(str(p) for p in (folder / "checkpoints").glob("epoch-*.safetensors")),
     }

@@ -95,8 +95,6 @@ class _View:
             self.screen.print(
                 f"           [dim]held-out loss {event.held_out_loss:.4f}, training {event.train_loss:.4f}[/]"
             )
-        elif isinstance(event, events.RunStopped) and event.why == "interrupted":
-            self.screen.print(f"[yellow]Stopped at step {event.step}; the state is saved.[/] Go on with --resume.")
 
     def _start(self, event: events.RunStarted) -> None:
         where = f"{event.device}, {event.precision}"

@@ -8,9 +8,8 @@ from likeness.service.runs import Prepared
 def show_plan(screen: Console, prepared: Prepared) -> None:
     """What will be trained, how long, what the data check found, and what experience suggests."""
     config, plan = prepared.config, prepared.plan
-    screen.print(
-        f"[bold]{config.name}[/]: a LoRA of rank {config.lora.rank} for a {config.kind} on base '{config.base}'"
-    )
+    kind = f"{'an' if config.kind[0] in 'aeiou' else 'a'} {config.kind}"
+    screen.print(f"[bold]{config.name}[/]: a LoRA of rank {config.lora.rank} for {kind} on base '{config.base}'")
     kept = f", {plan.held_out} held out to measure with" if plan.held_out else ""
     screen.print(f"{plan.images} pictures{kept}; {plan.arithmetic}")
     for finding in prepared.findings:

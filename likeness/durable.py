@@ -4,9 +4,11 @@ safetensors 0.8 renames but does not flush, and leaves files behind when it is k
 for everything, and `sweep` removes what a killed process left.
 """
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 PARTIAL = ".partial-"
 
@@ -34,6 +36,20 @@ def write_with(path: Path, write: Callable[[Path], object]) -> None:
         partial.unlink(missing_ok=True)
         raise
     flush_folder(path.parent)
+
+
+def order_metadata(path: Path) -> None:
+    """Sort the metadata of a safetensors file in place: the library writes them in another order every time, and the
+    same run should give the same bytes. To be used on the temporary file, before it gets its name."""
+    with path.open("rb+") as f:
+        size = int.from_bytes(f.read(8), "little")
+        header: dict[str, Any] = json.loads(f.read(size))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode().ljust(size)
+        if len(text) != size:
+            raise ValueError(f"{path}: the header would take {len(text)} bytes, and there are {size}")
+        f.seek(8)
+        f.write(text)
 
 
 def append_line(path: Path, line: str) -> None:

@@ -1,5 +1,8 @@
 """What can go wrong, by what the caller should do about it. The command line turns each into an exit code."""
 
+# How a worker's last words begin in its log, so that they are told apart from what libraries say there.
+LAST_WORDS = "likeness: "
+
 
 class LikenessError(Exception):
     """Base of all errors that are told to the user in plain words, without a traceback."""

@@ -48,9 +48,10 @@ def character(folder: Path) -> None:
 
 
 def party_hats(folder: Path, count: int = 12, sources: int = 4) -> None:
-    """Pairs of the edit 'put on a party hat', and source pictures to try it on."""
-    for name in ("before", "after", "sources"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
+    """Pairs of the edit 'put on a party hat', and beside their folder source pictures to try it on."""
+    tries = folder.parent / "sources"  # not among the pairs, where each picture needs a partner
+    for place in (folder / "before", folder / "after", tries):
+        place.mkdir(parents=True, exist_ok=True)
     rng = random.Random(8)
     drawn = 0
     while drawn < count + sources:
@@ -61,7 +62,7 @@ def party_hats(folder: Path, count: int = 12, sources: int = 4) -> None:
         drawn += 1
         picture = Image.fromarray(render(before, 700 + drawn))
         if drawn > count:
-            picture.save(folder / "sources" / f"source-{drawn - count}.png")
+            picture.save(tries / f"source-{drawn - count}.png")
             continue
         picture.save(folder / "before" / f"pair-{drawn:02d}.png")
         after = replace(before, accessory=HELD_OUT["accessory"][0])

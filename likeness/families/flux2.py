@@ -13,6 +13,7 @@ from diffusers import (
     Flux2Transformer2DModel,
 )
 from PIL import Image
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AutoTokenizer, Qwen3ForCausalLM
 
@@ -64,7 +65,7 @@ class Flux2:
                 transformer=Flux2Transformer2DModel.from_pretrained(location, subfolder="transformer", **part),
                 is_distilled=card.distilled,
             )
-        except (OSError, ValueError, KeyError) as e:
+        except (OSError, ValueError, KeyError, SafetensorError) as e:
             raise InputError(f"base '{card.name}' in {location}: cannot be loaded ({e}). Fix: restore its files") from e
         pipeline.set_progress_bar_config(disable=True)
         pipeline.to(placement.device)

@@ -63,7 +63,12 @@ def write_lora(
         ),
         **info.extra,
     }  # fmt: skip
-    durable.write_with(path, lambda partial: save_file(tensors, partial, metadata))
+
+    def write(partial: Path) -> None:
+        save_file(tensors, partial, metadata)
+        durable.order_metadata(partial)
+
+    durable.write_with(path, write)
 
 
 def read_lora(path: Path) -> tuple[dict[str, Tensor], LoraInfo | None]:

@@ -2,6 +2,8 @@
 
 import json
 import os
+import shutil
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -132,6 +134,21 @@ def start(prepared: Prepared, workspace: Path) -> Path:
     write_manifest(folder / "manifest.jsonl", prepared.examples)
     durable.write_text(folder / "run.json", json.dumps(_frozen(prepared), indent=2))
     return folder
+
+
+def discard(folder: Path) -> None:
+    """Take back a run that its worker refused (a device that is not there, say), so that it can be started again.
+
+    Only what `start` and the worker made is removed, and nothing of a run that has begun to train.
+    """
+    if any((folder / name).exists() for name in ("state", "checkpoints", "samples")):
+        return
+    for name in ("cache", "tensorboard"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    for name in ("run.json", "manifest.jsonl", "events.jsonl", "log.txt", "lock", "report.html", "grid.png"):
+        (folder / name).unlink(missing_ok=True)
+    with suppress(OSError):  # something else lies there
+        folder.rmdir()
 
 
 def _frozen(prepared: Prepared) -> dict[str, Any]:

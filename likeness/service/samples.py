@@ -1,6 +1,7 @@
 """Pictures on request: any base, any number of LoRAs."""
 
 import json
+import math
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,12 +10,14 @@ from typing import Any
 from likeness import durable
 from likeness.catalog import Card, resolve_base
 from likeness.config.hardware import HardwareConfig
+from likeness.config.sampling import SEED_LIMIT
 from likeness.dataset.buckets import bucket_size
 from likeness.dataset.ingest import open_rgb
 from likeness.errors import InputError
 from likeness.service.workers import Worker
 
 JOBS_FOLDER = Path("samples")
+MOST_GUIDANCE = 100
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ def start(job: SampleJob, workspace: Path) -> Worker:
     card = resolve_base(job.base)
     if not job.prompts:
         raise InputError("--prompt: nothing to draw. Fix: give at least one prompt")
+    _check_numbers(job)
     width, height = _size(job, card)
     requests: list[dict[str, Any]] = [
         {
@@ -81,7 +85,6 @@ def start(job: SampleJob, workspace: Path) -> Worker:
     while folder.exists():
         number += 1
         folder = folder.with_name(f"{folder.name.split('_')[0]}_{number}")
-    folder.mkdir(parents=True)
     content = {
         "base": job.base,
         "loras": [{"path": str(use.path), "strength": use.strength} for use in job.loras],
@@ -89,6 +92,7 @@ def start(job: SampleJob, workspace: Path) -> Worker:
         "outputs": [str(p) for p in _outputs(job, len(requests), folder)],
         "hardware": job.hardware.model_dump(mode="json"),
     }
+    folder.mkdir(parents=True)
     durable.write_text(folder / "job.json", json.dumps(content, indent=2))
     return Worker("sample", folder)
 
@@ -96,6 +100,19 @@ def start(job: SampleJob, workspace: Path) -> Worker:
 def result(folder: Path) -> dict[str, Any]:
     """What a finished worker drew, and how anyone can draw the same with stock diffusers."""
     return json.loads((folder / "result.json").read_text())
+
+
+def _check_numbers(job: SampleJob) -> None:
+    if job.steps is not None and job.steps < 1:
+        raise InputError(f"--steps: {job.steps} are too few. Fix: at least 1")
+    if job.guidance is not None and not 0 <= job.guidance <= MOST_GUIDANCE:
+        raise InputError(f"--guidance: {job.guidance} is out of range. Fix: from 0 to {MOST_GUIDANCE}; 1 is off")
+    for seed in job.seeds:
+        if not 0 <= seed <= SEED_LIMIT:
+            raise InputError(f"--seed: {seed} is out of range. Fix: from 0 to {SEED_LIMIT}")
+    for use in job.loras:
+        if not math.isfinite(use.strength):
+            raise InputError(f"--lora {use.path}:{use.strength}: no strength. Fix: a plain number such as 0.8")
 
 
 def _size(job: SampleJob, card: Card) -> tuple[int, int]:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from likeness.errors import InputError, Interrupted, LikenessError, RunFailed
+from likeness.errors import LAST_WORDS, InputError, Interrupted, LikenessError, RunFailed
 from likeness.events import Event, decode
 
 POLL_SECONDS = 0.1
@@ -66,14 +66,19 @@ class Worker:
         if code == 0:
             return
         words = self.last_words()
-        if code in _ERRORS:
-            raise _ERRORS[code](words)
         if code < 0:
             words = f"the worker was ended by {signal.Signals(-code).name}" + (f"\n{words}" if words else "")
+        words = words or "the worker could not write down why it stopped; is the disk full?"
+        if code in _ERRORS:
+            raise _ERRORS[code](words)
         raise RunFailed(f"{words}\n(the whole log: {self.folder / LOG_NAME})")
 
     def last_words(self, lines: int = 15) -> str:
+        """What the worker itself said at its end; failing that, the end of its log."""
         with (self.folder / LOG_NAME).open("rb") as f:
             f.seek(self._log_start)
             text = f.read().decode(errors="replace")
+        _, said, words = f"\n{text}".rpartition(f"\n{LAST_WORDS}")
+        if said:
+            return words.strip()
         return "\n".join(text.strip().splitlines()[-lines:])

@@ -53,7 +53,9 @@ def train(job: Job, should_stop: Callable[[], bool], make_epoch_end: MakeEpochEn
     try:
         step = yield from _train(job, should_stop, make_epoch_end)
     except _StopAsked as e:
-        yield events.RunStopped(step=e.step, why="interrupted", message="stopped as asked; the state is saved")
+        yield events.RunStopped(
+            step=e.step, why="interrupted", message=f"stopped as asked at step {e.step}; the state is saved"
+        )
     else:
         yield events.RunFinished(step=step, seconds=time.monotonic() - began)
 
@@ -210,6 +212,11 @@ class _Run:
         return self.average.values if self.average else {n: p.detach() for n, p in self.weights.items()}
 
     def save(self) -> None:
+        if not all(torch.isfinite(p).all() for p in self.weights.values()):
+            raise RunFailed(
+                f"step {self.step}: the weights are not finite. The last good state is kept; start a new run with a "
+                "lower optim.learning_rate"
+            )
         tensors, numbers = optim.pack_optimizer(self.optimizer)
         named = {f"weights.{n}": p for n, p in self.weights.items()}
         named |= {f"optimizer.{n}": t for n, t in tensors.items()}

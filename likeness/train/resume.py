@@ -39,9 +39,14 @@ def write_state(folder: Path, state: State) -> None:
     metadata = {
         "step": str(state.step),
         "numbers": json.dumps(state.numbers),
-        "sha256": _digest(tensors, state.numbers),
+        "sha256": _digest(state.step, tensors, state.numbers),
     }
-    durable.write_with(_path(folder, state.step), lambda partial: save_file(tensors, partial, metadata))
+
+    def write(partial: Path) -> None:
+        save_file(tensors, partial, metadata)
+        durable.order_metadata(partial)
+
+    durable.write_with(_path(folder, state.step), write)
     for old in _newest_first(folder)[KEPT:]:
         old.unlink(missing_ok=True)
 
@@ -55,7 +60,7 @@ def read_state(folder: Path) -> State | None:
             state = State(int(metadata["step"]), load_file(path), json.loads(metadata["numbers"]))
         except (SafetensorError, OSError, KeyError, ValueError):
             continue
-        if _digest(state.tensors, state.numbers) == metadata.get("sha256"):
+        if _digest(state.step, state.tensors, state.numbers) == metadata.get("sha256"):
             return state
     return None
 
@@ -68,8 +73,8 @@ def _newest_first(folder: Path) -> list[Path]:
     return sorted(folder.glob("step-*.safetensors"), reverse=True)
 
 
-def _digest(tensors: dict[str, Tensor], numbers: dict[str, Any]) -> str:
-    digest = hashlib.sha256(json.dumps(numbers, sort_keys=True).encode())
+def _digest(step: int, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> str:
+    digest = hashlib.sha256(json.dumps([step, numbers], sort_keys=True).encode())
     for name in sorted(tensors):
         digest.update(name.encode())
         digest.update(tensors[name].reshape(-1).view(torch.uint8).numpy().tobytes())

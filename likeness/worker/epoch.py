@@ -9,6 +9,7 @@ from pathlib import Path
 from torch import Tensor
 
 from likeness import events
+from likeness.errors import RunFailed
 from likeness.events import read_events
 from likeness.families.base import Family
 from likeness.lora import inject as lora
@@ -55,14 +56,20 @@ class EpochResults:
     def _write(self, epoch: int, step: int, weights: dict[str, Tensor]) -> Iterator[events.Event]:
         path = checkpoint_path(self.folder, epoch)
         if not path.exists():
-            write_lora(
-                path,
-                weights,
-                prefix=self.family.prefix,
-                alpha=self.config.lora.alpha,
-                info=self._info(epoch, step),
-                targets=self.config.lora.targets,
-            )
+            try:
+                write_lora(
+                    path,
+                    weights,
+                    prefix=self.family.prefix,
+                    alpha=self.config.lora.alpha,
+                    info=self._info(epoch, step),
+                    targets=self.config.lora.targets,
+                )
+            except ValueError as e:
+                raise RunFailed(
+                    f"{path.name}: not written, since {e} in fp16. The files of earlier epochs are whole. "
+                    "Fix: start a new run with a lower optim.learning_rate or lora.alpha"
+                ) from e
             yield events.CheckpointSaved(epoch=epoch, step=step, path=str(path.relative_to(self.folder)))
 
     def _draw(self, epoch: int, step: int) -> Iterator[events.Event]:

@@ -9,15 +9,18 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
 from likeness import durable, events
 from likeness.catalog import resolve_base
 from likeness.config.load import config_from_dict
 from likeness.dataset.manifest import read_manifest
-from likeness.errors import InputError, LikenessError, RunFailed
+from likeness.errors import LAST_WORDS, InputError, LikenessError, RunFailed
 from likeness.report.grid import save_grid
 from likeness.report.history import read_history
 from likeness.report.page import write_report
 from likeness.train.loop import Job, train
+from likeness.train.resume import read_state
 from likeness.worker.curves import Curves
 from likeness.worker.epoch import EpochResults
 from likeness.worker.signals import StopRequest
@@ -42,14 +45,18 @@ def run(folder: Path) -> int:
                     if isinstance(event, events.RunFinished | events.RunStopped) or _ends_epoch(last, event):
                         _draw_report(folder)
                     last = event
-        except OSError as e:
-            error = RunFailed(
-                f"{e.strerror or e}: {e.filename or folder}. What was saved is whole; free space, then --resume"
+        except (OSError, SafetensorError) as e:  # safetensors has its own error for a full disk
+            reason = (isinstance(e, OSError) and e.strerror) or e
+            place = (isinstance(e, OSError) and e.filename) or folder
+            return _fail(
+                folder, log, RunFailed(f"{place}: {reason}. What was saved is whole; free space, then --resume")
             )
-            return _tell(folder, log, error)
         except LikenessError as e:
-            return _tell(folder, log, e)
-        return 130 if isinstance(last, events.RunStopped) else 0
+            return _fail(folder, log, e)
+        if not isinstance(last, events.RunStopped):
+            return 0
+        _say(f"{last.message}. Go on with --resume")
+        return 130
 
 
 def _ends_epoch(last: events.Event | None, event: events.Event) -> bool:
@@ -61,18 +68,26 @@ def _ends_epoch(last: events.Event | None, event: events.Event) -> bool:
     )
 
 
-def _tell(folder: Path, log: events.EventLog, error: LikenessError) -> int:
-    print(error, flush=True)
-    with suppress(OSError):  # a full disk cannot take the event either; the log and the exit code tell
-        log.write(events.RunStopped(step=0, why="failed", message=str(error)))
+def _fail(folder: Path, log: events.EventLog, error: LikenessError) -> int:
+    _say(str(error))
+    state = read_state(folder / "state")
+    with suppress(OSError):  # a full disk cannot take the event either; the exit code tells
+        log.write(events.RunStopped(step=state.step if state else 0, why="failed", message=str(error)))
     return error.exit_code
+
+
+def _say(words: str) -> None:
+    """To the log, if it can take them."""
+    with suppress(OSError):
+        print(f"{LAST_WORDS}{words}", flush=True)
 
 
 def _draw_report(folder: Path) -> None:
     """The report is a view of the run: whatever goes wrong with it must not stop the training."""
     try:
-        save_grid(read_history(folder), folder / "grid.png")
         write_report(folder)
+        if (history := read_history(folder)).samples:  # none without test prompts
+            save_grid(history, folder / "grid.png")
     except Exception:
         traceback.print_exc()
 

@@ -1,0 +1,43 @@
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.tiny_run import start_run, write_config, write_pictures
+
+
+@pytest.fixture(scope="session")
+def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A base model of 90,000 random weights; leave it as it is."""
+    from tests.tiny import make_tiny_base  # torch: not for tests of the floor
+
+    return make_tiny_base(tmp_path_factory.mktemp("base") / "tiny")
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Three small captioned pictures."""
+    return write_pictures(tmp_path / "pictures", 3)
+
+
+@pytest.fixture
+def make_run(tiny_base: Path, pictures: Path, tmp_path: Path) -> Callable[..., Path]:
+    """Freeze a run of the given name, with dotted settings to override, and return its folder."""
+    config = write_config(tmp_path / "tiny.yaml", tiny_base, pictures)
+
+    def make(name: str = "tiny", **settings: object) -> Path:
+        overrides = [f"name={name}", *(f"{key.replace('__', '.')}={value}" for key, value in settings.items())]
+        return start_run(config, tmp_path / "runs", overrides)
+
+    return make
+
+
+@pytest.fixture(autouse=True)
+def handlers_restored() -> Iterator[None]:
+    """Workers and commands that run inside the test process listen for signals; none of that may stay."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in numbers}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
