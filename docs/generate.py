@@ -312,6 +312,7 @@ RUN_JSON = {
     "base.name": "name in the catalogue, or of the folder or repository",
     "base.location": "folder or hub repository that was loaded",
     "base.family": "model family",
+    "base.resolution": "side in pixels of the square whose area the base draws",
     "base.pipeline_arguments": "what a stock pipeline's call needs to encode text as here",
     "digest": "SHA-256 of the settings; also in the metadata of each LoRA file",
 }

@@ -30,7 +30,10 @@ MEANING = {
     "ss_optimizer": "`optim.optimizer`",
     "ss_seed": "`train.seed`",
     "ss_resolution": "`data.resolution`",
-    "ss_num_train_images": "images in the manifest",
+    "ss_v2": "always `False`: the base is not Stable Diffusion 2, in the words of tools that read `ss_` keys",
+    "ss_tag_frequency": "JSON: how often each piece of a caption between commas occurs, by dataset folder",
+    "ss_training_comment": "the trigger again, where such tools show it",
+    "ss_num_train_images": "images in the manifest, held-out ones included",
     "ss_num_epochs": "`train.epochs`",
     "ss_epoch": "epoch of this file",
     "ss_steps": "updates until then",
@@ -42,21 +45,24 @@ def metadata_of_a_small_run() -> dict[str, str]:
     import safetensors
     import torch
 
-    from likeness.config.load import read_config
     from likeness.lora import inject
+    from likeness.service.runs import prepare
     from likeness.train.cache import Cache
+    from likeness.train.loader import Item
     from likeness.train.loop import Job
     from likeness.worker.epoch import EpochResults, checkpoint_path
 
     example = Path(__file__).parent.parent / "examples" / "character" / "mika.yaml"
-    config = read_config(example, ["sampling.prompts=[]", "train.probe_every=0"]).config
+    prepared = prepare(example, ["sampling.prompts=[]", "train.probe_every=0"])
+    items = [Item(e, (e.width, e.height), (), (), "") for e in prepared.examples]
     network = torch.nn.ModuleDict({"layer": torch.nn.Linear(16, 16)})
     inject.inject(network, rank=16, alpha=16.0, dropout=0.0, targets="layer", seed=0)
     card = CARDS["starter"]
     family: Any = SimpleNamespace(card=card, denoiser=network, prefix="transformer")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        finish = EpochResults(Job(folder, config, card, [], "0" * 64), family, [], Cache(folder / "cache"))
+        job = Job(folder, prepared.config, card, prepared.examples, "0" * 64)
+        finish = EpochResults(job, family, items, Cache(folder / "cache"))
         weights = {n: p.detach() for n, p in inject.trainable(network).items()}
         for _ in finish(10, 150, weights):
             pass

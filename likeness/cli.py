@@ -78,7 +78,14 @@ def train(
     if not json_:
         show_plan(screen, prepared)
     if dry_run:
-        _print_json({"plan": asdict(prepared.plan), "findings": [asdict(f) for f in prepared.findings]}, json_)
+        _print_json(
+            {
+                "plan": asdict(prepared.plan),
+                "findings": [asdict(f) for f in prepared.findings],
+                "left_out": prepared.notes,
+            },
+            json_,
+        )
         return 0
     folder = (runs.resume if resume else runs.start)(prepared, workspace)
     worker = runs.launch(folder)

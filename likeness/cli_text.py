@@ -15,6 +15,8 @@ def show_plan(screen: Console, prepared: Prepared) -> None:
     for finding in prepared.findings:
         colour = "yellow" if finding.severity == "warning" else "dim"
         screen.print(f"[{colour}]{finding.severity}[/] {finding.message} [dim]{finding.fix}[/]")
+    for note in prepared.notes:
+        screen.print(f"[yellow]left out[/] {note}")
     if prepared.suggestions:
         screen.print("[dim]Suggestions (nothing is changed by itself):[/]")
     for s in prepared.suggestions:

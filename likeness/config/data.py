@@ -55,6 +55,3 @@ class DataConfig(BaseModel):
     )
     flip: bool = Field(default=False, description="Mirror half of the examples. Not for writing or lopsided faces.")
     crop: Literal["center", "random"] = Field(default="center", description="Where to cut what does not fit the size.")
-    encode_batch_size: int = Field(
-        default=8, ge=1, le=1024, description="Images encoded at once when the cache is filled."
-    )

@@ -44,6 +44,10 @@ def sample_command(history: History) -> str:
     words += ["--lora", f"checkpoints/{_checkpoint(history)}", "--prompt", prompt.text]
     words += ["--seed", str(prompt.seed or 0)]
     words += ["--reference", "before.png"] if prompt.reference else []
+    for name in ("width", "height", "steps", "guidance"):
+        value = history.config(f"sampling.{name}")
+        words += [f"--{name}", str(value)] if value is not None else []
+    words += ["--precision", history.started.precision] if history.started else []
     return shlex.join(words)
 
 
@@ -65,8 +69,14 @@ def _pipeline_settings(history: History, prompt: Prompt) -> list[tuple[str, Any]
     entries = cast(list[Any], listed) if isinstance(listed, list) else []
     own = mapping(entries[prompt.index - 1]) if prompt.index <= len(entries) else {}
     names = {"width": "width", "height": "height", "steps": "num_inference_steps", "guidance": "guidance_scale"}
-    found = [(theirs, own.get(ours) or history.config(f"sampling.{ours}")) for ours, theirs in names.items()]
+    base = mapping(history.run_json.get("base"))
+    side = None if prompt.reference else base.get("resolution")  # an edit takes the size of its source
+    usual = {"width": side, "height": side}
+    found = [
+        (theirs, own.get(ours) or history.config(f"sampling.{ours}") or usual.get(ours))
+        for ours, theirs in names.items()
+    ]
     negative = own.get("negative_prompt") or history.config("sampling.negative_prompt")
     found += [("negative_prompt", negative)] if negative else []
-    found += mapping(mapping(history.run_json.get("base")).get("pipeline_arguments")).items()
+    found += mapping(base.get("pipeline_arguments")).items()
     return [(name, value) for name, value in found if value is not None]

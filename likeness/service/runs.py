@@ -17,7 +17,7 @@ from likeness.dataset.audit import Finding, findings
 from likeness.dataset.buckets import bucket_size
 from likeness.dataset.captions import apply_triggers
 from likeness.dataset.holdout import split
-from likeness.dataset.ingest import open_rgb, read_folder
+from likeness.dataset.ingest import open_rgb, read_folder, unused_files
 from likeness.dataset.manifest import Example, read_manifest, write_manifest
 from likeness.dataset.order import count_batches
 from likeness.dataset.pairs import read_pairs
@@ -37,6 +37,7 @@ class Prepared:
     examples: list[Example]
     plan: Plan
     findings: list[Finding]
+    notes: list[str]  # files in the folders that are left out
     suggestions: list[Suggestion]
 
     @property
@@ -55,9 +56,21 @@ def prepare(path: Path, overrides: list[str] | None = None) -> Prepared:
     examples = apply_triggers(examples, config.trigger or None)
     examples = split(examples, hold_out_size(len(examples), config.data.hold_out), config.train.seed)
     resolution = config.data.resolution or card.resolution
-    found = findings(examples, kind=config.kind, trigger=config.trigger or None, resolution=resolution)
+    found = findings(
+        examples,
+        kind=config.kind,
+        trigger=config.trigger or None,
+        resolution=resolution,
+        max_caption_tokens=card.text_tokens,
+    )
     plan = _plan(examples, config, resolution, card.multiple)
-    return Prepared(loaded, examples, plan, found, suggestions(len(examples), config, card))
+    return Prepared(loaded, examples, plan, found, _left_out(loaded), suggestions(len(examples), config, card))
+
+
+def _left_out(loaded: Loaded) -> list[str]:
+    if loaded.config.kind == "edit":
+        return []  # pairs: a file that belongs to none is refused
+    return [line for d in loaded.config.data.datasets for line in unused_files(Path(d.path), Path(d.path).name)]
 
 
 def _read_examples(loaded: Loaded) -> tuple[list[Example], list[str]]:
@@ -167,6 +180,7 @@ def _frozen(prepared: Prepared) -> dict[str, Any]:
             "name": card.name,
             "location": card.location,
             "family": card.family,
+            "resolution": card.resolution,
             "pipeline_arguments": card.pipeline_arguments,
         },
         "digest": config_digest(prepared.config),

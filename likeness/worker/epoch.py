@@ -3,6 +3,7 @@
 Everything that is there already is left alone, so that a run which was killed half-way through makes just the rest.
 """
 
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -34,6 +35,7 @@ class EpochResults:
         )
         config = job.config
         self.images = len(items)
+        self.tags = tag_counts(items)
         self.requests: list[Request] = [settle(p, config.sampling, family.card) for p in config.sampling.prompts]
         texts = dict.fromkeys(t for r in self.requests for t in r.texts)
         self.conditions = {t: family.encode_text([t])[0] for t in texts}
@@ -118,6 +120,9 @@ class EpochResults:
             "ss_optimizer": config.optim.optimizer,
             "ss_seed": str(config.train.seed),
             "ss_resolution": str(resolution),
+            "ss_v2": "False",
+            "ss_tag_frequency": json.dumps(self.tags, sort_keys=True),
+            "ss_training_comment": f"trigger: {config.trigger}" if config.trigger else "",
             "ss_num_train_images": str(self.images),
             "ss_num_epochs": str(config.train.epochs),
             "ss_epoch": str(epoch),
@@ -125,6 +130,16 @@ class EpochResults:
             "likeness_config_sha256": self.digest,
         }
         return LoraInfo(config.name, card.repository or card.name, config.trigger, config.lora.rank, epoch, step, extra)
+
+
+def tag_counts(items: Sequence[Item]) -> dict[str, dict[str, int]]:
+    """How often each comma-separated piece of a caption occurs, by dataset folder: user interfaces list them."""
+    counts: dict[str, dict[str, int]] = {}
+    for item in items:
+        folder = counts.setdefault(Path(item.example.path).parent.name, {})
+        for tag in filter(None, (piece.strip() for piece in item.example.caption.split(","))):
+            folder[tag] = folder.get(tag, 0) + 1
+    return counts
 
 
 def checkpoint_path(folder: Path, epoch: int) -> Path:

@@ -170,5 +170,5 @@ def test_the_script_is_python_and_the_command_is_quoted(new_run):
     assert "DiffusionPipeline.from_pretrained('/models/starter')" in script
     assert shlex.split(sample_command(history)) == [
         "likeness", "sample", "--base", "my base", "--lora", "checkpoints/epoch-003.safetensors",
-        "--prompt", HOSTILE, "--seed", "42",
+        "--prompt", HOSTILE, "--seed", "42", "--steps", "20", "--guidance", "4.0",
     ]  # fmt: skip

@@ -1,0 +1,62 @@
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from torch import Tensor
+
+from likeness.catalog import resolve_base
+from likeness.config.hardware import HardwareConfig
+from likeness.events import Event
+from likeness.families import Family, open_family
+from likeness.families.placement import choose_placement
+from likeness.train.cache import Cache
+from likeness.train.loader import Item
+from likeness.train.loop import Job, train
+from likeness.worker.training import read_job
+
+
+@dataclass
+class Trained:
+    """What a call of the training loop left: its events, and the weights it would have published by epoch."""
+
+    events: list[Event]
+    published: dict[int, dict[str, Tensor]]
+
+
+Train = Callable[..., Trained]
+
+
+@pytest.fixture
+def run_loop() -> Train:
+    """Runs the loop alone over a run folder: no pictures, no probes, no report. `stop_after` counts steps of this
+    call."""
+
+    def run(folder: Path, stop_after: int | None = None) -> Trained:
+        left = Trained([], {})
+
+        def collect(job: Job, family: Family, items: Sequence[Item], cache: Cache):
+            def finish(epoch: int, step: int, weights: dict[str, Tensor]) -> Iterator[Event]:
+                left.published[epoch] = {name: w.clone() for name, w in weights.items()}
+                return iter(())
+
+            return finish
+
+        def stop() -> bool:
+            return stop_after is not None and sum(e.kind in ("step", "update_skipped") for e in left.events) >= stop_after
+
+        for event in train(read_job(folder), stop, collect):
+            left.events.append(event)
+        return left
+
+    return run
+
+
+@pytest.fixture
+def open_tiny(tiny_base: Path) -> Callable[..., Family]:
+    """Opens the tiny base, or a copy of it at another place."""
+
+    def open_it(base: Path = tiny_base) -> Family:
+        return open_family(resolve_base(str(base)), choose_placement(HardwareConfig(device="cpu", precision="fp32")))
+
+    return open_it
