@@ -198,9 +198,10 @@ def test_the_slider_moves_the_split(open_report: Open):
     press(page, Keys.HOME)
     assert sides(pair)[:2] == (colour(4, 1), colour(4, 1)), "all of it is B"
 
-    width = round(pair.rect["width"])
-    drag = ActionChains(page, duration=0).move_to_element_with_offset(pair, 0, 0).click_and_hold()
-    drag.move_by_offset(width // 4, 0).release().perform()
+    ActionChains(page, duration=0).move_to_element(pair).click().perform()
+    assert_split(50)
+    drag = ActionChains(page, duration=0).move_to_element(pair).click_and_hold()
+    drag.move_by_offset(round(pair.rect["width"]) // 4, 0).release().perform()
     assert_split(75)
 
 

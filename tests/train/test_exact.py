@@ -11,7 +11,7 @@ from likeness.events import RunStopped
 from likeness.service import runs
 from likeness.worker import training
 from tests.tiny_run import copy_run, course, newest_state, results, write_config
-from tests.train.conftest import Train
+from tests.train.conftest import Train, Trained
 
 ALL_RANDOM = {
     "train__ema_decay": 0.9,
@@ -52,12 +52,12 @@ def test_stopped_after_every_step(
     assert all(torch.equal(w, last.published[2][n]) for n, w in through.published[2].items())
 
 
-def steps_of(trained) -> list[int]:
+def steps_of(trained: Trained) -> list[int]:
     return [e.step for e in trained.events if e.kind == "step"]
 
 
 def test_stopped_at_any_one_step(make_run: Callable[..., Path], run_loop: Train) -> None:
-    run = make_run(**ALL_RANDOM)
+    run = make_run(**ALL_RANDOM, train__batch_size=2)
     whole = copy_run(run, "whole")
     count = len(steps_of(run_loop(whole)))
     for step in range(1, count):
