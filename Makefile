@@ -14,7 +14,7 @@ setup: $(VENV)/.done
 $(VENV)/.done: pyproject.toml
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q $(TORCH) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
-	$(BIN)/python -m pip install -q -e ".[train,dev]"
+	$(BIN)/python -m pip install -q -e ".[train,starter,dev]"
 	touch $@
 
 # Train the shipped example on the shipped base; prints where the grid, the report and the LoRAs are.
@@ -41,13 +41,11 @@ learning: setup
 
 # Pretrain the starter base model from nothing (hours on two cores), and render the examples.
 starter: setup
-	$(BIN)/python -m pip install -q -e ".[starter]"
 	$(BIN)/python -m starter_recipe.vae
 	$(BIN)/python -m starter_recipe.transformer
 	$(BIN)/python -m starter_recipe.card
 
 starter-examples: setup
-	$(BIN)/python -m pip install -q -e ".[starter]"
 	$(BIN)/python -m starter_recipe.examples
 
 # Write the generated reference pages.
