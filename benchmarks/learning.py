@@ -8,7 +8,6 @@ judge (see `judge.py`) that was trained on renders of the world and has seen no 
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -213,7 +212,6 @@ def run(options: argparse.Namespace, console: Console) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # Wide enough for the table also where the output is a file.
     console = Console(width=None if sys.stdout.isatty() else 160)
     try:

@@ -30,7 +30,7 @@ from likeness.service import runs
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "character" / "mika.yaml"
 SIDES = ("likeness", "plain")
-# Small pictures have less redundancy: the noise levels that the FLUX schedule gives 256 tokens and fewer.
+# exp(0.5), the FLUX schedule's shift of noise levels for pictures of 256 tokens and fewer.
 SHIFT = 1.6487
 
 

@@ -35,6 +35,8 @@ class Card:
     multiple: int  # width and height must be divisible by this
     distilled: bool = False  # few steps, no guidance: made for drawing, not for training
     edits: bool = False  # takes reference images
+    reference_side: int = 64  # pixels; an edit is not drawn with a shorter side than this
+    reference_aspect: int = 8  # nor with sides of a larger ratio
     steps: int
     guidance: float
     negative_prompt: bool = True
@@ -60,6 +62,15 @@ class Card:
     def pipeline_arguments(self) -> dict[str, Any]:
         """What a stock pipeline's call needs to encode text as the model was trained."""
         return {"max_sequence_length": self.text_tokens, "text_encoder_out_layers": list(self.text_layers)}
+
+    def edit_size_problem(self, width: int, height: int) -> str | None:
+        """Why an edit cannot be drawn at this size (its source picture is brought to it); None where it can."""
+        short, long = sorted((width, height))
+        if short < self.reference_side:
+            return f"{width}x{height} is too small for an edit. Fix: both sides at least {self.reference_side}"
+        if long > self.reference_aspect * short:
+            return f"{width}x{height} is too long for an edit. Fix: sides of a ratio of at most {self.reference_aspect}"
+        return None
 
     def run_defaults(self) -> dict[str, int | float | str | bool]:
         """Dotted settings that this base fills in where the user says nothing."""

@@ -1,10 +1,15 @@
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+from likeness.catalog import resolve_base
 from tests.tiny_run import start_run, write_config, write_pictures
+
+if TYPE_CHECKING:
+    from likeness.families import Family
 
 
 @pytest.fixture(scope="session")
@@ -31,6 +36,18 @@ def make_run(tiny_base: Path, pictures: Path, tmp_path: Path) -> Callable[..., P
         return start_run(config, tmp_path / "runs", overrides)
 
     return make
+
+
+@pytest.fixture
+def open_tiny(tiny_base: Path) -> Callable[..., "Family"]:
+    """Opens the tiny base, or a copy of it at another place, on one thread."""
+    from likeness.config.hardware import HardwareConfig
+    from likeness.families import open_family
+    from likeness.families.placement import choose_placement, set_up_torch
+
+    placement = choose_placement(HardwareConfig(device="cpu", precision="fp32"))
+    set_up_torch(placement, threads=1)
+    return lambda base=tiny_base: open_family(resolve_base(str(base)), placement)
 
 
 @pytest.fixture(autouse=True)

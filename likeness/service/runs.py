@@ -97,7 +97,8 @@ def _read_dataset(config: RunConfig, dataset: DatasetConfig, number: int, label:
 def _prompt_problems(loaded: Loaded) -> list[str]:
     """Test prompts need a readable source picture for edits, and a base that takes one."""
     problems: list[str] = []
-    for number, prompt in enumerate(loaded.config.sampling.prompts):
+    sampling = loaded.config.sampling
+    for number, prompt in enumerate(sampling.prompts):
         where = f"{loaded.path.name}: sampling.prompts.{number}.reference"
         if prompt.reference is None:
             if loaded.config.kind == "edit":
@@ -107,9 +108,15 @@ def _prompt_problems(loaded: Loaded) -> list[str]:
             problems.append(f"{where}: base '{loaded.card.name}' takes no source pictures. Fix: leave it out")
             continue
         try:
-            open_rgb(Path(prompt.reference))
+            source = open_rgb(Path(prompt.reference))
         except InputError as e:
             problems += [f"{where}: {p}" for p in e.problems]
+            continue
+        size = prompt.width or sampling.width, prompt.height or sampling.height
+        if not all(size):
+            size = bucket_size(source.width, source.height, loaded.card.resolution, loaded.card.multiple)
+        if problem := loaded.card.edit_size_problem(*(side or 0 for side in size)):
+            problems.append(f"{where}: {problem}")
     return problems
 
 

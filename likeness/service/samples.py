@@ -126,7 +126,10 @@ def _size(job: SampleJob, card: Card) -> tuple[int, int]:
         raise InputError(f"--reference: base '{card.name}' takes no source pictures. Fix: leave it out")
     source = open_rgb(job.reference)
     own = bucket_size(source.width, source.height, card.resolution, card.multiple)
-    return job.width or own[0], job.height or own[1]
+    width, height = job.width or own[0], job.height or own[1]
+    if problem := card.edit_size_problem(width, height):
+        raise InputError(f"--reference: {problem} (--width, --height)")
+    return width, height
 
 
 def _outputs(job: SampleJob, count: int, folder: Path) -> list[Path]:

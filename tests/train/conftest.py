@@ -5,11 +5,8 @@ from pathlib import Path
 import pytest
 from torch import Tensor
 
-from likeness.catalog import resolve_base
-from likeness.config.hardware import HardwareConfig
 from likeness.events import Event
-from likeness.families import Family, open_family
-from likeness.families.placement import choose_placement
+from likeness.families import Family
 from likeness.train.cache import Cache
 from likeness.train.loader import Item
 from likeness.train.loop import Job, train
@@ -50,13 +47,3 @@ def run_loop() -> Train:
         return left
 
     return run
-
-
-@pytest.fixture
-def open_tiny(tiny_base: Path) -> Callable[..., Family]:
-    """Opens the tiny base, or a copy of it at another place."""
-
-    def open_it(base: Path = tiny_base) -> Family:
-        return open_family(resolve_base(str(base)), choose_placement(HardwareConfig(device="cpu", precision="fp32")))
-
-    return open_it

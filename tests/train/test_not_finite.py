@@ -124,7 +124,8 @@ def test_weights_too_large_for_the_file_fail_the_run_in_words(
     make_run: Callable[..., Path], capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Finite in fp32, but with alpha folded in not in fp16."""
-    run = make_run(lora__rank=1, lora__alpha=60000, optim__learning_rate=10, train__sample_every=0, train__probe_every=0)
+    one_step = {"data__datasets__0__repeats": 1, "train__batch_size": 3, "train__sample_every": 0}
+    run = make_run(**one_step, lora__rank=1, lora__alpha=60000, optim__learning_rate=10)
     assert training.run(run) == 3
     words = capfd.readouterr().out.strip().splitlines()[-1]
     assert "epoch-001.safetensors" in words and "lora.alpha" in words
