@@ -236,6 +236,9 @@ def main(arguments: list[str] | None = None) -> int:
         return _tell(str(e), e.exit_code, arguments)
     except KeyboardInterrupt:
         return _tell("stopped", 130, arguments)
+    except OSError as e:
+        words = f"{e.filename or 'a file'}: {e.strerror or e}. Fix: check the path, its permissions and the free space"
+        return _tell(words, 2, arguments)
     except Exception as e:
         if type(e).__module__.startswith("cyclopts"):
             return _tell(f"{e} See `likeness --help`.", 2, arguments)

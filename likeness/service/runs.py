@@ -26,7 +26,15 @@ from likeness.service.workers import Worker
 
 WORKSPACE = Path("runs")
 # Settings that may differ when a run goes on: they do not change what has been learned so far.
-_FREE_ON_RESUME = ("hardware.", "train.epochs", "train.state_every", "description")
+_FREE_ON_RESUME = (
+    "hardware.",
+    "train.epochs",
+    "train.state_every",
+    "train.save_every",
+    "train.sample_every",
+    "train.probe_every",
+    "description",
+)
 
 
 @dataclass(frozen=True)
