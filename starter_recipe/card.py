@@ -137,6 +137,9 @@ def main() -> None:
     args = parser.parse_args()
     shutil.rmtree(STARTER, ignore_errors=True)
     shutil.copytree(Path(args.transformer) / "starter", STARTER)
+    config = STARTER / "vae" / "config.json"
+    values = {k: v for k, v in json.loads(config.read_text()).items() if k != "_name_or_path"}
+    config.write_text(json.dumps(values, indent=2) + "\n")
     LOG.mkdir(exist_ok=True)
     curves: list[list[dict]] = []
     for name, source in (("vae", args.vae), ("transformer", args.transformer)):

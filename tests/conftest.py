@@ -1,3 +1,4 @@
+import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +11,9 @@ from tests.tiny_run import start_run, write_config, write_pictures
 
 if TYPE_CHECKING:
     from likeness.families import Family
+
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the worker does: threads that spin take others' cores
 
 
 @pytest.fixture(scope="session")

@@ -33,7 +33,9 @@ class Answer:
 
 
 @pytest.fixture
-def likeness(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Answer]:
+def likeness(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Callable[..., Answer]:
     """`likeness ARGUMENTS` in this process, working in `tmp_path`. Its workers are forked, so they start at once."""
 
     def run(*arguments: object) -> Answer:

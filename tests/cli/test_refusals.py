@@ -126,9 +126,9 @@ REFUSED: dict[Callable[[Path, Path], None], tuple[str, ...]] = {
     no_config: ("tiny.yaml", "no such file"),
     empty_config: ("tiny.yaml", "is empty"),
     broken_yaml: ("tiny.yaml:", "not valid YAML"),
-    unknown_key: ("tiny.yaml:7", "optim.learnin_rate", "did you mean 'learning_rate'"),
-    bad_value: ("tiny.yaml:6", "train.epochs", "at least 1"),
-    text_for_a_number: ("tiny.yaml:8", "lora.rank", "whole number"),
+    unknown_key: ("tiny.yaml:8", "optim.learnin_rate", "did you mean 'learning_rate'"),
+    bad_value: ("tiny.yaml:7", "train.epochs", "at least 1"),
+    text_for_a_number: ("tiny.yaml:9", "lora.rank", "whole number"),
     no_pictures: ("tiny.yaml:5", "data.datasets.0.path", "holds no pictures"),
     no_folder: ("tiny.yaml:5", "pictures-x does not exist"),
     corrupt_picture: ("pictures/1.png", "damaged or cut off", "Replace it"),
@@ -140,8 +140,8 @@ REFUSED: dict[Callable[[Path, Path], None], tuple[str, ...]] = {
     edit_with_a_tiny_source: ("sampling.prompts.0.reference", "32x32 is too small", "Fix: both sides at least 64"),
     no_base: ("tiny.yaml:2", "base", "did you mean 'starter'"),
     base_folder_gone: ("tiny.yaml:2", "base", "no folder at", "check the path"),
-    text_encoder_rate: ("tiny.yaml:7", "optim.text_encoder_learning_rate", "leave this setting out"),
-    hold_all_out: ("data.hold_out", "leaves none to train on"),
+    text_encoder_rate: ("tiny.yaml:8", "optim.text_encoder_learning_rate", "leave this setting out"),
+    hold_all_out: ("data.hold_out", "leave none to train on"),
     cuda_is_not_there: ("hardware.device", "'cuda:7' is not there", "Fix: use 'auto' or 'cpu'"),
     eight_bit_on_a_cpu: ("optim.optimizer", "needs a CUDA device", "Fix: use 'adamw'"),
     half_on_a_cpu: ("hardware.precision", "Fix: use 'bf16' or 'fp32'"),
@@ -217,7 +217,7 @@ class TestResume:
     @pytest.mark.parametrize(
         ("change", "words"),
         [
-            (("rank: 4", "rank: 8"), ("tiny.yaml:8", "lora.rank was 4", "is 8 now")),
+            (("rank: 4", "rank: 8"), ("tiny.yaml:9", "lora.rank was 4", "is 8 now")),
             (("0.01", "0.02"), ("optim.learning_rate was 0.01",)),
             (("at sea", "at home"), ("sampling.prompts",)),
             (("repeats: 2", "repeats: 3"), ("data.datasets",)),
@@ -240,9 +240,7 @@ class TestResume:
         assert answer.code == 2 and "train.epochs" in answer.words and "cosine" in answer.words
 
     @pytest.mark.parametrize("what", ["pixel", "caption", "new picture", "picture gone"])
-    def test_with_other_data(
-        self, likeness: Likeness, config: Path, pictures: Path, started: Path, what: str
-    ) -> None:
+    def test_with_other_data(self, likeness: Likeness, config: Path, pictures: Path, started: Path, what: str) -> None:
         if what == "pixel":
             with Image.open(pictures / "1.png") as image:
                 image.putpixel((0, 0), (1, 2, 3))

@@ -13,17 +13,17 @@ def test_draws_depend_on_seed_and_key_alone() -> None:
     torch.manual_seed(2)
     torch.randn(10)
     random.seed(3)
-    np.random.seed(4)  # noqa: NPY002
+    np.random.seed(4)
     again = normal((2, 3), 42, "noise", 7, 0), uniform(42, "time", 7, 0)
     assert torch.equal(first[0], again[0]) and first[1] == again[1]
 
 
 def test_draws_leave_the_global_generators_alone() -> None:
-    before = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()  # noqa: NPY002
+    before = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()
     normal((4,), 1, "x")
     uniform(1, "x")
     assert torch.equal(torch.get_rng_state(), before[0]) and random.getstate() == before[1]
-    assert np.random.get_state()[1].tolist() == before[2]  # noqa: NPY002
+    assert np.random.get_state()[1].tolist() == before[2]
 
 
 def test_every_part_of_the_key_counts() -> None:

@@ -184,7 +184,9 @@ def make_wider_base(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     plain = tiny.Flux2Transformer2DModel
     monkeypatch.setattr(
-        tiny, "Flux2Transformer2DModel", lambda **kw: plain(**kw | {"attention_head_dim": 32, "axes_dims_rope": (8,) * 4})
+        tiny,
+        "Flux2Transformer2DModel",
+        lambda **kw: plain(**kw | {"attention_head_dim": 32, "axes_dims_rope": (8,) * 4}),
     )
     return make_tiny_base(folder)
 

@@ -40,7 +40,9 @@ def run_loop() -> Train:
             return finish
 
         def stop() -> bool:
-            return stop_after is not None and sum(e.kind in ("step", "update_skipped") for e in left.events) >= stop_after
+            return (
+                stop_after is not None and sum(e.kind in ("step", "update_skipped") for e in left.events) >= stop_after
+            )
 
         for event in train(read_job(folder), stop, collect):
             left.events.append(event)

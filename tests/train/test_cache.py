@@ -168,7 +168,14 @@ def test_a_deleted_cache_changes_nothing(make_run: Callable[..., Path], run_loop
 
 
 def test_keys_tell_everything_apart() -> None:
-    keys = {key_of("a", "b"), key_of("ab"), key_of("a", "b", None), key_of("a", ("b",)), key_of("b", "a"), key_of("a", 1)}
+    keys = {
+        key_of("a", "b"),
+        key_of("ab"),
+        key_of("a", "b", None),
+        key_of("a", ("b",)),
+        key_of("b", "a"),
+        key_of("a", 1),
+    }
     assert len(keys) == 6
 
 
@@ -177,7 +184,9 @@ def test_views_of_a_picture_belong_together(open_tiny: Callable[..., Family], pi
     one, two, *_ = examples_of(pictures)
     pair = replace(one, reference=two.path, reference_sha256=two.sha256)
     data = DataConfig(datasets=["x"], crop="random", flip=True)
-    *_, items = prepare(open_tiny(), [pair, replace(pair, path=two.path, sha256=two.sha256)], data, 32, 42, Cache(tmp_path))
+    *_, items = prepare(
+        open_tiny(), [pair, replace(pair, path=two.path, sha256=two.sha256)], data, 32, 42, Cache(tmp_path)
+    )
     assert isinstance(items, list)
     assert len(items[0].latent_keys) == len(items[0].reference_keys) == 8
     assert items[1].latent_keys == items[1].reference_keys == items[0].reference_keys

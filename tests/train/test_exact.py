@@ -33,7 +33,11 @@ def test_stopped_after_every_step(
     make_run: Callable[..., Path], run_loop: Train, optimizer: str, batch_size: int
 ) -> None:
     """One run goes through; the other one is a new process's work at every single step."""
-    settings = {"optim__optimizer": optimizer, "optim__learning_rate": RATES[optimizer], "train__batch_size": batch_size}
+    settings = {
+        "optim__optimizer": optimizer,
+        "optim__learning_rate": RATES[optimizer],
+        "train__batch_size": batch_size,
+    }
     run = make_run(**ALL_RANDOM | settings)
     whole = copy_run(run, "whole")
     through = run_loop(whole)

@@ -38,7 +38,7 @@ def test_one_bad_loss_costs_one_update(
     skipped = run_loop(run, stop_after=1).events
     after = read_state(run / "state")
     assert before is not None and after is not None
-    assert [e for e in skipped if isinstance(e, UpdateSkipped)][0].step == 4 == after.step
+    assert next(e for e in skipped if isinstance(e, UpdateSkipped)).step == 4 == after.step
     assert before.tensors.keys() == after.tensors.keys()
     assert all(torch.equal(t, after.tensors[name]) for name, t in before.tensors.items())
     rest = run_loop(run)

@@ -56,9 +56,7 @@ def test_stop_while_encoding_keeps_what_is_encoded(make_run: Callable[..., Path]
     assert leftovers(run) == []
 
 
-def test_the_end_of_the_parent_stops_the_worker(
-    make_run: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_end_of_the_parent_stops_the_worker(make_run: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
     run = make_run(**LONG)
     alive = os.getppid()
     monkeypatch.setenv(training.PARENT, str(alive))
