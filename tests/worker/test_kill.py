@@ -110,4 +110,4 @@ def wait_for_step(run: Path, worker: subprocess.Popen[bytes], step: int) -> None
     end = time.monotonic() + 120
     while max(course(run), default=0) < step:
         assert worker.poll() is None and time.monotonic() < end
-        time.sleep(0.01)
+        time.sleep(0.05)
