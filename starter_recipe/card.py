@@ -1,6 +1,6 @@
 """Install the pretrained starter into the package and write its model card, with the quality measured anew.
 
-    python -m starter_recipe.card
+python -m starter_recipe.card
 """
 
 import argparse

@@ -80,18 +80,18 @@ def test_the_card_stands_between_defaults_and_file(read: Read):
     assert loaded.config.data.resolution == card.resolution
     assert loaded.config.optim.learning_rate == card.defaults["optim.learning_rate"]
     assert (loaded.config.sampling.steps, loaded.config.sampling.guidance) == (card.steps, card.guidance)
-    assert (loaded.config.sampling.width, loaded.config.sampling.height) == (card.resolution, card.resolution)
+    assert loaded.config.sampling.width is None  # settled per prompt: an edit takes the size of its source
     assert loaded.sources["optim.learning_rate"] == "card starter"
     own = read(SMALLEST + "optim: {learning_rate: 3e-5}\n")
     assert (own.config.optim.learning_rate, own.sources["optim.learning_rate"]) == (3e-5, "maya.yaml:5")
 
 
 def test_a_key_without_a_value_is_as_good_as_absent(read: Read):
-    loaded = read(SMALLEST + "trigger:\noptim:\nsampling:\n  width: null\n")
+    loaded = read(SMALLEST + "trigger:\noptim:\nsampling:\n  steps: null\n")
     assert loaded.config.trigger == ""
     assert loaded.sources["trigger"] == "default"
     assert loaded.config.optim.learning_rate == CARDS["starter"].defaults["optim.learning_rate"]
-    assert (loaded.config.sampling.width, loaded.sources["sampling.width"]) == (128, "card starter")
+    assert (loaded.config.sampling.steps, loaded.sources["sampling.steps"]) == (16, "card starter")
 
 
 @pytest.mark.parametrize(
