@@ -217,7 +217,8 @@ def resume(prepared: Prepared, workspace: Path) -> Path:
     if problems:
         raise InputError(*problems)
     fresh = _frozen(prepared)
-    fresh["config"]["hardware"]["threads"] = frozen["config"]["hardware"]["threads"]
+    if prepared.config.hardware.threads is None:  # asked for, it wins; the last bits may differ then
+        fresh["config"]["hardware"]["threads"] = frozen["config"]["hardware"]["threads"]
     durable.write_text(folder / "run.json", json.dumps(fresh, indent=2))
     return folder
 

@@ -77,6 +77,7 @@ def _train(
     yield events.Stage(name="loading")
     family = open_family(job.card, placement)
     cache = Cache(job.folder / "cache")
+    state = resume.read_state(job.folder / "state")
     resolution = config.data.resolution or job.card.resolution
     items: list[loader.Item] = []
     for progress in loader.prepare(family, job.examples, config.data, resolution, config.train.seed, cache):
@@ -85,11 +86,11 @@ def _train(
             continue
         yield progress
         if should_stop():  # what is encoded stays in the cache
-            raise _StopAsked(0)
+            raise _StopAsked(state.step if state else 0)
     finish = make_epoch_end(job, family, items, cache)
     family.release_encoders()
     run = _Run(job, family, [i for i in items if not i.example.held_out], cache)
-    run.load(resume.read_state(job.folder / "state"))
+    run.load(state)
 
     def results(epoch: int) -> Iterator[events.Event]:
         """An epoch's results. To stop among them loses nothing: going on makes what is missing."""
