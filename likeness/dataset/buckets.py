@@ -26,11 +26,6 @@ def _nearest(side: float, multiple: int) -> int:
     return max(1, math.floor(side / multiple + 0.5)) * multiple
 
 
-def upscales(width: int, height: int, bucket: tuple[int, int]) -> bool:
-    """Whether a picture must be enlarged to cover its bucket."""
-    return width < bucket[0] or height < bucket[1]
-
-
 def fit(image: Image.Image, size: tuple[int, int], offset: tuple[float, float] = (0.5, 0.5)) -> Image.Image:
     """Resize to cover `size` (width, height) and crop what is over, in one step.
 

@@ -63,10 +63,6 @@ class Family(Protocol):
 
     def encode_text(self, texts: list[str]) -> list[Condition]: ...
 
-    def count_tokens(self, text: str) -> int:
-        """How many tokens `text` takes, to tell captions that are cut off at `card.text_tokens`."""
-        ...
-
     def encode_images(self, pixels: Tensor) -> Tensor:
         """(B, 3, H, W) in [-1, 1] to latents (B, C, h, w), fp32 on the CPU."""
         ...

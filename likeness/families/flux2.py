@@ -48,7 +48,6 @@ class Flux2:
         self._vae: AutoencoderKLFlux2 = pipeline.vae
         self._transformer: Flux2Transformer2DModel = pipeline.transformer
         self._text_encoder: Qwen3ForCausalLM | None = pipeline.text_encoder
-        self._tokenizer: Any = pipeline.tokenizer
 
     @classmethod
     def load(cls, card: Card, placement: Placement) -> "Flux2":
@@ -99,12 +98,6 @@ class Flux2:
             embeds, _ = self._pipeline.encode_prompt(text, device=self.placement.device, **self.card.pipeline_arguments)
             rows.append({"embeds": embeds[0].cpu()})
         return rows
-
-    def count_tokens(self, text: str) -> int:
-        chat = self._tokenizer.apply_chat_template(
-            [{"role": "user", "content": text}], tokenize=False, add_generation_prompt=True, enable_thinking=False
-        )
-        return len(self._tokenizer(chat)["input_ids"])
 
     # --- images
 

@@ -24,7 +24,6 @@ from likeness.dataset.pairs import read_pairs
 from likeness.errors import InputError
 from likeness.service.workers import Worker
 
-WORKSPACE = Path("runs")
 # Settings that may differ when a run goes on: they do not change what has been learned so far.
 _FREE_ON_RESUME = (
     "hardware.",

@@ -3,7 +3,7 @@ import random
 import pytest
 from PIL import Image
 
-from likeness.dataset.buckets import bucket_size, fit, upscales
+from likeness.dataset.buckets import bucket_size, fit
 
 
 def cases() -> list[tuple[int, int, int, int]]:
@@ -50,13 +50,6 @@ def test_known_buckets():
 def test_nonsense_is_refused(arguments: tuple[int, int, int, int]):
     with pytest.raises(ValueError):
         bucket_size(*arguments)
-
-
-def test_upscaling_is_seen_on_either_side():
-    assert not upscales(160, 112, (160, 112))
-    assert not upscales(161, 300, (160, 112))
-    assert upscales(159, 300, (160, 112))
-    assert upscales(300, 111, (160, 112))
 
 
 def test_fit_gives_the_size_asked_for():

@@ -131,7 +131,6 @@ def test_captions_are_encoded_as_the_pipeline_does(family: Family, stock: Flux2K
     together = family.encode_text(PROMPTS)
     assert all(torch.equal(c["embeds"], e) for c, e in zip(together, embeds_of(stock, family), strict=True))
     assert torch.equal(family.encode_text([PROMPTS[1]])[0]["embeds"], together[1]["embeds"])
-    assert family.count_tokens("one two three") > family.count_tokens("one")
 
 
 @torch.no_grad()
