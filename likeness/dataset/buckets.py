@@ -22,6 +22,16 @@ def bucket_size(width: int, height: int, resolution: int, multiple: int) -> tupl
     return _nearest(ideal_width, multiple), _nearest(ideal_height, multiple)
 
 
+def drawing_size(
+    width: int | None, height: int | None, source: Image.Image | None, resolution: int, multiple: int
+) -> tuple[int, int]:
+    """(width, height) to draw at: what is asked for, else that of the source's bucket, else a square."""
+    own = (resolution, resolution)
+    if source is not None:
+        own = bucket_size(source.width, source.height, resolution, multiple)
+    return width or own[0], height or own[1]
+
+
 def _nearest(side: float, multiple: int) -> int:
     return max(1, math.floor(side / multiple + 0.5)) * multiple
 

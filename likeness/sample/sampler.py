@@ -13,7 +13,7 @@ from PIL import Image, PngImagePlugin
 from likeness import durable
 from likeness.catalog import Card
 from likeness.config.sampling import PromptConfig, SamplingConfig
-from likeness.dataset.buckets import bucket_size, fit
+from likeness.dataset.buckets import drawing_size, fit
 from likeness.dataset.ingest import open_rgb
 from likeness.families.base import Condition, Family, Picture
 
@@ -38,16 +38,15 @@ class Request:
 
 def settle(prompt: PromptConfig, sampling: SamplingConfig, card: Card) -> Request:
     """A prompt's own values, else the run's, else the base's. An edit takes the size of its source picture."""
+    source = open_rgb(Path(prompt.reference)) if prompt.reference else None
     width, height = prompt.width or sampling.width, prompt.height or sampling.height
-    if prompt.reference and not (width and height):
-        with open_rgb(Path(prompt.reference)) as source:
-            width, height = bucket_size(source.width, source.height, card.resolution, card.multiple)
+    width, height = drawing_size(width, height, source, card.resolution, card.multiple)
     negative = sampling.negative_prompt if prompt.negative_prompt is None else prompt.negative_prompt
     return Request(
         prompt=prompt.prompt,
         negative_prompt=negative,
-        width=_rounded(width or card.resolution, card.multiple),
-        height=_rounded(height or card.resolution, card.multiple),
+        width=_rounded(width, card.multiple),
+        height=_rounded(height, card.multiple),
         steps=sampling.steps or card.steps,
         guidance=card.guidance if sampling.guidance is None else sampling.guidance,
         seed=sampling.seed if prompt.seed is None else prompt.seed,

@@ -14,7 +14,7 @@ from likeness.config.load import Loaded, config_digest, config_to_dict, read_con
 from likeness.config.plan import Plan, Suggestion, count_steps, hold_out_size, suggestions
 from likeness.config.run import RunConfig
 from likeness.dataset.audit import Finding, findings
-from likeness.dataset.buckets import bucket_size
+from likeness.dataset.buckets import bucket_size, drawing_size
 from likeness.dataset.captions import apply_triggers
 from likeness.dataset.holdout import split
 from likeness.dataset.ingest import open_rgb, read_folder, unused_files
@@ -119,10 +119,9 @@ def _prompt_problems(loaded: Loaded) -> list[str]:
         except InputError as e:
             problems += [f"{where}: {p}" for p in e.problems]
             continue
-        size = prompt.width or sampling.width, prompt.height or sampling.height
-        if not all(size):
-            size = bucket_size(source.width, source.height, loaded.card.resolution, loaded.card.multiple)
-        if problem := loaded.card.edit_size_problem(*(side or 0 for side in size)):
+        width, height = prompt.width or sampling.width, prompt.height or sampling.height
+        size = drawing_size(width, height, source, loaded.card.resolution, loaded.card.multiple)
+        if problem := loaded.card.edit_size_problem(*size):
             problems.append(f"{where}: {problem}")
     return problems
 

@@ -11,7 +11,7 @@ from likeness import durable
 from likeness.catalog import Card, resolve_base
 from likeness.config.hardware import HardwareConfig
 from likeness.config.sampling import SEED_LIMIT
-from likeness.dataset.buckets import bucket_size
+from likeness.dataset.buckets import drawing_size
 from likeness.dataset.ingest import open_rgb
 from likeness.errors import InputError
 from likeness.service.workers import Worker
@@ -119,14 +119,12 @@ def _size(job: SampleJob, card: Card) -> tuple[int, int]:
     for name, side in (("--width", job.width), ("--height", job.height)):
         if side is not None and (side < card.multiple or side % card.multiple):
             raise InputError(f"{name}: {side} is not a multiple of {card.multiple}, which base '{card.name}' needs")
-    width, height = job.width or card.resolution, job.height or card.resolution
     if job.reference is None:
-        return width, height
+        return drawing_size(job.width, job.height, None, card.resolution, card.multiple)
     if not card.edits:
         raise InputError(f"--reference: base '{card.name}' takes no source pictures. Fix: leave it out")
     source = open_rgb(job.reference)
-    own = bucket_size(source.width, source.height, card.resolution, card.multiple)
-    width, height = job.width or own[0], job.height or own[1]
+    width, height = drawing_size(job.width, job.height, source, card.resolution, card.multiple)
     if problem := card.edit_size_problem(width, height):
         raise InputError(f"--reference: {problem} (--width, --height)")
     return width, height

@@ -3,7 +3,7 @@ import random
 import pytest
 from PIL import Image
 
-from likeness.dataset.buckets import bucket_size, fit
+from likeness.dataset.buckets import bucket_size, drawing_size, fit
 
 
 def cases() -> list[tuple[int, int, int, int]]:
@@ -50,6 +50,14 @@ def test_known_buckets():
 def test_nonsense_is_refused(arguments: tuple[int, int, int, int]):
     with pytest.raises(ValueError):
         bucket_size(*arguments)
+
+
+def test_a_drawing_takes_what_is_asked_for_then_its_source_then_a_square():
+    source = Image.new("RGB", (200, 100))
+    assert drawing_size(None, None, None, 128, 16) == (128, 128)
+    assert drawing_size(None, None, source, 128, 16) == bucket_size(200, 100, 128, 16)
+    assert drawing_size(64, None, source, 128, 16) == (64, bucket_size(200, 100, 128, 16)[1])
+    assert drawing_size(64, 96, source, 128, 16) == (64, 96)
 
 
 def test_fit_gives_the_size_asked_for():
