@@ -63,6 +63,11 @@ def write_lora(
         ),
         **info.extra,
     }  # fmt: skip
+    write_tensors(path, tensors, metadata)
+
+
+def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write a safetensors file durably, and with the same bytes for the same content."""
 
     def write(partial: Path) -> None:
         save_file(tensors, partial, metadata)

@@ -12,10 +12,10 @@ from typing import Any
 import safetensors
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
-from likeness import durable
+from likeness.lora.io import write_tensors
 
 KEPT = 2
 
@@ -41,12 +41,7 @@ def write_state(folder: Path, state: State) -> None:
         "numbers": json.dumps(state.numbers),
         "sha256": _digest(state.step, tensors, state.numbers),
     }
-
-    def write(partial: Path) -> None:
-        save_file(tensors, partial, metadata)
-        durable.order_metadata(partial)
-
-    durable.write_with(_path(folder, state.step), write)
+    write_tensors(_path(folder, state.step), tensors, metadata)
     for old in _newest_first(folder)[KEPT:]:
         old.unlink(missing_ok=True)
 
