@@ -8,13 +8,13 @@ TORCH  ?= torch==2.13.0
 TORCH_INDEX ?=
 DEMO   ?= runs
 
-.PHONY: setup demo test check types bench learning starter starter-examples docs clean
+.PHONY: setup demo test check types bench learning starter starter-companions starter-examples docs clean fuzz bench-index
 setup: $(VENV)/.done
 
 $(VENV)/.done: pyproject.toml
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q $(TORCH) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
-	$(BIN)/python -m pip install -q -e ".[train,starter,dev]"
+	$(BIN)/python -m pip install -q -e ".[train,tagger,starter,dev]"
 	touch $@
 
 # Train the shipped example on the shipped base; prints where the grid, the report and the LoRAs are.
@@ -45,8 +45,24 @@ starter: setup
 	$(BIN)/python -m starter_recipe.transformer
 	$(BIN)/python -m starter_recipe.card
 
+# Train what looks at pictures beside it: CLIP, captioner, instructor, upscaler (an hour and a half on two cores).
+starter-companions: setup
+	$(BIN)/python -m starter_recipe.companions.clip
+	$(BIN)/python -m starter_recipe.companions.captioner
+	$(BIN)/python -m starter_recipe.companions.instructor
+	$(BIN)/python -m starter_recipe.companions.upscaler
+	$(BIN)/python -m starter_recipe.companions.measure --cards
+
 starter-examples: setup
 	$(BIN)/python -m starter_recipe.examples
+
+# Hostile datasets by the thousand, ten minutes of them.
+fuzz: setup
+	$(BIN)/python -m benchmarks.fuzz_dataset --minutes 10
+
+# Index, index again and write the manifest of many pictures.
+bench-index: setup
+	$(BIN)/python -m benchmarks.index_dataset
 
 # Write the generated reference pages.
 docs: setup

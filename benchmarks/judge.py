@@ -18,7 +18,10 @@ from torch.nn import functional
 SIDE = 64  # pixels; the judge sees pictures at half the starter's size
 TRAITS = ("fins", "mint", "bolt", "purple")
 # As in starter_recipe.world.picture, which is not imported here: it needs the renderer, a finished judge does not.
-SCENES = ("forest", "beach", "city", "mountains", "room", "desert", "meadow", "plain")
+SCENES = (
+    "forest", "beach", "city", "mountains", "room", "desert", "meadow", "plain",
+    "snow", "farm", "castle", "space", "underwater", "kitchen", "library", "harbour", "playground",
+)  # fmt: skip
 TIMES = ("day", "sunset", "night")
 UNKNOWN = -1  # label of what cannot be seen: no loss, and not counted
 PASSES, BATCH, RATE = 8, 64, 3e-3

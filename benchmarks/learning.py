@@ -24,12 +24,11 @@ from benchmarks.school import ready_judge
 from benchmarks.scores import EpochReading, Reading, read
 from likeness import durable
 from likeness.config.sampling import PromptConfig
-from likeness.dataset.ingest import open_rgb
+from likeness.dataset.formats import open_rgb
 from likeness.errors import InputError, LikenessError
 from likeness.families import Family, open_family
 from likeness.families.placement import choose_placement, precision_name, set_up_torch
-from likeness.lora import inject as lora
-from likeness.lora.io import read_lora
+from likeness.lora.apply import add_file, set_strengths
 from likeness.sample.sampler import draw, save_png, settle
 from likeness.train.loop import Job
 from likeness.worker.epoch import checkpoint_path
@@ -74,22 +73,11 @@ def pictures(
         for text, t in zip(texts, wanted, strict=True)
     ]
     conditions = {text: family.encode_text([text])[0] for text in dict.fromkeys(t for r in requests for t in r.texts)}
-    first = next((e for e in epochs if e), None)
-    if first is not None:
-        _, info = read_lora(checkpoint_path(job.folder, first))
-        rank = info.rank if info else job.config.lora.rank
-        targets = family.lora_targets(job.config.lora.targets)
-        # In the files alpha / rank is folded into the weights, so the scale here is 1.
-        lora.inject(family.denoiser, rank=rank, alpha=rank, dropout=0, targets=targets, seed=0)
-    family.denoiser.eval()
     for epoch in epochs:
         if epoch:
-            weights, _ = read_lora(checkpoint_path(job.folder, epoch))
-            lora.load(family.denoiser, {n.removeprefix(f"{family.prefix}."): w for n, w in weights.items()})
-            drawn = [draw(family, r, conditions) for r in requests]
-        else:
-            with lora.disabled(family.denoiser):
-                drawn = [draw(family, r, conditions) for r in requests]
+            add_file(family.networks, checkpoint_path(job.folder, epoch), f"epoch-{epoch}")
+        set_strengths(family.networks, {f"epoch-{epoch}": 1.0} if epoch else {})
+        drawn = [draw(family, r, conditions) for r in requests]
         if keep is not None:
             for number, (image, request) in enumerate(zip(drawn, requests, strict=True), start=1):
                 save_png(keep / f"epoch-{epoch:03d}" / f"{number:02d}.png", image, request)

@@ -12,10 +12,15 @@ from torch.nn import functional
 
 from benchmarks.judge import SCENES, SIDE, TIMES, TRAITS, UNKNOWN, Labels
 from starter_recipe.world import Picture, random_picture, render
-from starter_recipe.world.picture import EMBLEM_GARMENTS, GARMENT_COLOURS, HAIR_COLOURS
+from starter_recipe.world.picture import (
+    EMBLEM_GARMENTS,
+    GARMENT_COLOURS,
+    HAIR_COLOURS,
+    HIDES_HAIR,
+    TIMELESS_SCENES,
+)
 
 CHUNK = 16  # pictures at once through the VAE
-HIDES_HAIR = ("wide hat", "cap")
 SHARES = {"fins": 0.4, "mint": 0.35, "bolt": 0.5, "purple": 0.3}  # of the people who could have the trait
 
 
@@ -48,7 +53,7 @@ def labels_of(pictures: Sequence[Picture]) -> Labels:
         }
         traits.append([row[name] for name in TRAITS])
     scenes = [SCENES.index(p.scene) for p in pictures]
-    times = [UNKNOWN if p.scene == "plain" or p.is_gray else TIMES.index(p.time) for p in pictures]
+    times = [UNKNOWN if p.scene in TIMELESS_SCENES or p.is_gray else TIMES.index(p.time) for p in pictures]
     return Labels(torch.tensor(traits), torch.tensor(scenes), torch.tensor(times))
 
 

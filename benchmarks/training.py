@@ -113,7 +113,7 @@ def plain_job(config: RunConfig, card: Card, examples: Sequence[Any], plan: Plan
         "steps": plan.all_steps,
         "images": [e.path for e in examples],
         "captions": [e.caption for e in examples],
-        "caption_dropout": config.data.caption_dropout,
+        "caption_dropout": config.data.captions.dropout,
         "size": config.data.resolution or card.resolution,
         "text_tokens": card.text_tokens,
         "text_layers": list(card.text_layers),

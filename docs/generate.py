@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import MISSING, fields
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from docs import lora_keys
 from likeness import catalog, cli, events
@@ -168,23 +168,34 @@ def cli_page() -> str:
         "be used; 3 the run failed and its state is saved; 130 interrupted. With `--json` the result, or "
         '`{"error": …, "exit_code": …}`, is printed as JSON, and nothing else.',
     ]
-    for name in cli.app:
-        if not name.startswith("-"):
-            parts += _command(name)
+    for words, command in _commands(cli.app):
+        parts += _command(words, command)
     return "\n\n".join(parts) + "\n"
 
 
-def _command(name: str) -> Iterator[str]:
-    command: Any = cli.app[name]
+def _commands(app: Any, *words: str) -> Iterator[tuple[str, Any]]:
+    """(how it is called, command) for every command, also those in groups."""
+    for name in app:
+        if not name.startswith("-"):
+            inner = app[name]
+            if any(not other.startswith("-") for other in inner):
+                yield from _commands(inner, *words, name)
+            else:
+                yield " ".join((*words, name)), inner
+
+
+def _command(name: str, command: Any) -> Iterator[str]:
     examples = str(command.help_epilogue or "").removeprefix("Examples:").split("\n\n")
     yield f"## `likeness {name}`"
     yield inspect.cleandoc(command.help)
     rows: list[list[str]] = []
     for argument in command.assemble_argument_collection():
+        if argument.children:  # a group of settings, each of which is an option of its own
+            continue
         default = argument.field_info.default
         if argument.required:
             shown = "**needed**"
-        elif default in (None, "", False):
+        elif default in (None, "", False, []):
             shown = ""
         else:
             shown = code(default)
@@ -198,6 +209,8 @@ def _command(name: str) -> Iterator[str]:
 def _hint(hint: Any) -> str:
     """A type as a person would say it; several in one for what may be repeated."""
     options = [h for h in get_args(hint) if h is not type(None)]
+    if get_origin(hint) is Literal:
+        return ", ".join(options)
     if get_origin(hint) is list:
         return _hint(options[0]) + ", repeatable"
     if options:
@@ -226,13 +239,15 @@ def models_page() -> str:
 def _facts(card: catalog.Card) -> Iterator[tuple[str, str]]:
     yield "`base:`", code(card.name)
     yield "good for", card.good_for
+    yield "when to pick it", card.pick
+    yield "newer", code(card.successor) if card.successor else ""
     yield "licence", card.licence
     yield "languages", ", ".join(card.languages)
     yield "parameters of the transformer", card.parameters
     yield "hub repository", code(card.repository) if card.repository else "none: it ships inside"
     yield "download", f"{card.download_bytes / 1e9:.0f} GB" if card.download_bytes else ""
     yield "resolution", f"{card.resolution} × {card.resolution}; sides in steps of {card.multiple}"
-    yield "sampling", f"{card.steps} steps, guidance {card.guidance:g}"
+    yield "sampling", f"{card.steps} steps, {card.guidance_words}"
     yield "negative prompt", "yes" if card.negative_prompt else "no"
     yield "source pictures (edits)", "yes" if card.edits else "no"
     yield "distilled", "yes: made for drawing, not for training" if card.distilled else "no"

@@ -10,8 +10,8 @@ from likeness.catalog import CARDS
 MEANING = {
     "format": "always `pt`: how readers of safetensors files know that these are torch tensors",
     "lora_adapter_metadata": "JSON for PEFT and diffusers: rank, alpha (equal to the rank, see "
-    "[LoRA scale](../explanation/lora-scale.md)) and the layers",
-    "likeness": "JSON: name, base, trigger, rank, epoch, step, targets; what Likeness itself reads back",
+    "[LoRA scale](../explanation/lora-scale.md)), the layers, those of another rank, and whether it is a DoRA",
+    "likeness": "JSON: name, base, trigger, type, rank, epoch, step, targets; what Likeness itself reads back",
     "likeness_config_sha256": "`digest` of `run.json`: which settings made this file",
     "modelspec.sai_model_spec": "version of the modelspec convention",
     "modelspec.architecture": "family of the base",
@@ -46,6 +46,7 @@ def metadata_of_a_small_run() -> dict[str, str]:
     import torch
 
     from likeness.lora import inject
+    from likeness.lora.kinds import Size
     from likeness.service.runs import prepare
     from likeness.train.cache import Cache
     from likeness.train.loader import Item
@@ -54,16 +55,16 @@ def metadata_of_a_small_run() -> dict[str, str]:
 
     example = Path(__file__).parent.parent / "examples" / "character" / "mika.yaml"
     prepared = prepare(example, ["sampling.prompts=[]", "train.probe_every=0"])
-    items = [Item(e, (e.width, e.height), (), (), "") for e in prepared.examples]
-    network = torch.nn.ModuleDict({"layer": torch.nn.Linear(16, 16)})
-    inject.inject(network, rank=16, alpha=16.0, dropout=0.0, targets="layer", seed=0)
+    items = [Item(e, (e.width, e.height), (), (), (), "", "") for e in prepared.examples]
+    networks = {"transformer": torch.nn.ModuleDict({"layer": torch.nn.Linear(16, 16)})}
+    inject.inject(networks, {"transformer.layer": Size(16, 16.0)}, "lora", dropout=0.0, seed=0)
     card = CARDS["starter"]
-    family: Any = SimpleNamespace(card=card, denoiser=network, prefix="transformer")
+    family: Any = SimpleNamespace(card=card, networks=networks)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         job = Job(folder, prepared.config, card, prepared.examples, "0" * 64)
         finish = EpochResults(job, family, items, Cache(folder / "cache"))
-        weights = {n: p.detach() for n, p in inject.trainable(network).items()}
+        weights = {n: p.detach() for n, p in inject.trainable(networks).items()}
         for _ in finish(10, 150, weights):
             pass
         with safetensors.safe_open(checkpoint_path(folder, 10), framework="pt") as f:

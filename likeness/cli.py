@@ -1,17 +1,23 @@
 """The command line: each command parses, calls the service, and shows what comes back."""
 
 import json
+import os
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import App, Parameter
+from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
 from likeness import __version__
+from likeness.catalog import CARDS, Card
 from likeness.errors import InputError, LikenessError
+from likeness.service.conversions import Layout
+from likeness.service.numbers import option_problems
 
 app = App(
     name="likeness",
@@ -42,6 +48,11 @@ _EXAMPLES = {
         'likeness sample --base starter --prompt "a girl with red hair, smiling" --seed 1,2,3',
         "likeness sample --base starter --lora mika.safetensors:0.8 --prompt 'mika_char on a beach' -o beach.png",
         'likeness sample --base starter --reference photo.png --prompt "make it night"',
+    ),
+    "convert": _examples(
+        "likeness convert mika.safetensors --to comfyui",
+        "likeness convert downloaded.safetensors --to diffusers --output mine.safetensors",
+        "likeness convert old.safetensors --to kohya --base flux2-klein-base-4b --json",
     ),
     "models": _examples(
         "likeness models",
@@ -74,7 +85,7 @@ def train(
     from likeness.cli_text import show_plan
     from likeness.service import runs
 
-    prepared = runs.prepare(config, set_)
+    prepared = runs.prepare(config, set_, workspace)
     if not json_:
         show_plan(screen, prepared)
     if dry_run:
@@ -144,8 +155,9 @@ def compare(
 @app.command(help_epilogue=_EXAMPLES["sample"])
 def sample(
     *,
-    base: Annotated[str, Parameter(help="A name from `likeness models`, a hub repository, or a folder.")],
+    base: Annotated[str, Parameter(help="A name from `likeness models`, a hub repository, a folder, file or run.")],
     prompt: Annotated[list[str], Parameter(negative="", help="What to draw; repeat for several.")],
+    parts_from: Annotated[str | None, Parameter(help="For a file: where its other parts are, as for --base.")] = None,
     lora: Annotated[list[str] | None, Parameter(negative="", help="FILE or FILE:STRENGTH; repeat for several.")] = None,
     negative: Annotated[str, Parameter(help="What to avoid.")] = "",
     seed: Annotated[str, Parameter(help="A seed, or several: 1,2,3.")] = "42",
@@ -153,7 +165,7 @@ def sample(
     height: int | None = None,
     steps: int | None = None,
     guidance: float | None = None,
-    reference: Annotated[Path | None, Parameter(help="Source picture to edit.")] = None,
+    reference: Annotated[list[Path] | None, Parameter(help="Source picture to edit; may be repeated.")] = None,
     output: Annotated[Path | None, Parameter(name=["--output", "-o"], help="A .png, or a folder for several.")] = None,
     device: str = "auto",
     precision: Annotated[str, Parameter(help="fp32, bf16, fp16 or auto.")] = "fp32",
@@ -168,6 +180,7 @@ def sample(
     job = samples.SampleJob(
         base=base,
         prompts=tuple(prompt),
+        parts_from=parts_from,
         loras=tuple(samples.LoraUse.parse(text) for text in lora or []),
         negative_prompt=negative,
         seeds=tuple(parse_numbers("--seed", seed)),
@@ -175,7 +188,7 @@ def sample(
         height=height,
         steps=steps,
         guidance=guidance,
-        reference=reference,
+        references=tuple(reference or ()),
         output=output,
         hardware=hardware(device, precision),
     )
@@ -190,19 +203,58 @@ def sample(
     return 0
 
 
+@app.command(help_epilogue=_EXAMPLES["convert"])
+def convert(
+    file: Path,
+    /,
+    *,
+    to: Annotated[Layout, Parameter(help="Whose key names the new file has.")],
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"], help="Default: FILE-LAYOUT.safetensors.")] = None,
+    base: Annotated[str | None, Parameter(help="What it was trained on, where the file does not tell.")] = None,
+    force: Annotated[bool, Parameter(negative="", help="Replace the output where it exists.")] = False,
+    json_: Json = False,
+) -> int:
+    """Write a LoRA file with the key names that another program reads. What it does to the model stays the same."""
+    from likeness.cli_progress import follow
+    from likeness.cli_text import show_conversion
+    from likeness.service import conversions
+
+    worker = conversions.start(conversions.Conversion(file, to, output, base, force))
+    follow(worker, None)
+    result = conversions.finish(worker)
+    _print_json(result, json_)
+    if not json_:
+        show_conversion(screen, result)
+    return 0
+
+
+app.command("likeness.cli_dataset:dataset", name="dataset", help="Check a dataset, mend it, take back what was mended.")
+
+
 @app.command(help_epilogue=_EXAMPLES["models"])
 def models(*, json_: Json = False) -> int:
     """List the base models that can be trained."""
-    from likeness.catalog import CARDS
-
     _print_json([asdict(c) for c in CARDS.values()], json_)
     if not json_:
         for card in CARDS.values():
             screen.print(f"[bold]{card.name}[/]  {card.title}")
             screen.print(f"    {card.parameters}, {card.resolution}², {card.licence}")
-            screen.print(f"    [dim]{card.good_for}[/]")
+            sources = "one picture" if card.max_references == 1 else f"up to {card.max_references} pictures"
+            edits = f", edits of {sources}" if card.edits else ""
+            screen.print(f"    {', '.join(card.languages)}; {card.steps} steps, {card.guidance_words}{edits}")
+            screen.print(f"    {card.good_for}")
+            notes = [f"pick: {card.pick}" if card.pick else "", *_relations(card)]
+            if told := "; ".join(filter(None, notes)):
+                screen.print(f"    [dim]{told}[/]")
         screen.print("\nA folder in the diffusers layout, or a hub repository of these families, works as well.")
     return 0
+
+
+def _relations(card: Card) -> Iterator[str]:
+    if card.runs_on:
+        yield f"LoRAs trained on it also run on {', '.join(card.runs_on)}"
+    if card.successor:
+        yield f"newer: {card.successor}"
 
 
 @app.command(help_epilogue=_EXAMPLES["doctor"])
@@ -236,10 +288,16 @@ def main(arguments: list[str] | None = None) -> int:
         return _tell(str(e), e.exit_code, arguments)
     except KeyboardInterrupt:
         return _tell("stopped", 130, arguments)
+    except BrokenPipeError:  # whoever read the output has enough, as `head` does
+        # Or the interpreter would complain on its way out.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141  # as a shell names an end by SIGPIPE
     except OSError as e:
         words = f"{e.filename or 'a file'}: {e.strerror or e}. Fix: check the path, its permissions and the free space"
         return _tell(words, 2, arguments)
     except Exception as e:
+        if isinstance(e.__cause__, ValidationError):
+            return _tell("\n".join(option_problems(e.__cause__)), 2, arguments)
         if type(e).__module__.startswith("cyclopts"):
             return _tell(f"{e} See `likeness --help`.", 2, arguments)
         raise

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -23,7 +24,11 @@ from likeness.service.workers import Worker
 
 SMOOTHING = 0.95
 _STAGES = {
+    "downloading": "fetching the base, MB",
+    "fetching": "fetching the model, MB",
     "loading": "loading the base",
+    "captioning": "writing captions",
+    "enhancing": "enlarging pictures",
     "encoding": "encoding pictures",
     "sampling": "sampling",
     "measuring": "measuring",
@@ -80,13 +85,15 @@ class _View:
     def show(self, event: events.Event) -> None:
         if isinstance(event, events.Stage):
             name = _STAGES.get(event.name, event.name)
-            self.bars.update(
-                self.stage, description=name, completed=event.done, total=event.total or None, visible=True
-            )
+            unit = 1_000_000 if event.name in ("downloading", "fetching") else 1
+            done, total = event.done // unit, event.total // unit or None
+            self.bars.update(self.stage, description=name, completed=done, total=total, visible=True)
         elif isinstance(event, events.RunStarted):
             self._start(event)
         elif isinstance(event, events.StepDone) and self.steps is not None:
             self._step(event)
+        elif isinstance(event, events.Note):
+            self.screen.print(f"[yellow]note:[/] {escape(event.message)}")
         elif isinstance(event, events.UpdateSkipped):
             self.screen.print(f"[yellow]step {event.step} skipped:[/] {event.reason}")
         elif isinstance(event, events.CheckpointSaved):

@@ -33,12 +33,21 @@ class RunStarted(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Stage(Event):
-    """Work before or between steps, for progress bars: 'encoding', 'sampling', 'saving', 'loading'."""
+    """Work before or between steps, for progress bars: 'downloading' and 'fetching' (in bytes), 'loading', 'captioning',
+    'encoding', 'sampling', 'measuring'."""
 
     kind = "stage"
     name: str
     done: int = 0
     total: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Note(Event):
+    """Something about this run that should be known."""
+
+    kind = "note"
+    message: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +123,7 @@ class RunStopped(Event):
 KINDS: dict[str, type[Event]] = {
     c.kind: c
     for c in (
-        RunStarted, Stage, StepDone, UpdateSkipped, ProbesMeasured, SampleSaved, CheckpointSaved, RunFinished,
+        RunStarted, Stage, Note, StepDone, UpdateSkipped, ProbesMeasured, SampleSaved, CheckpointSaved, RunFinished,
         RunStopped,
     )
 }  # fmt: skip

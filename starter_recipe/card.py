@@ -68,7 +68,8 @@ photographs, other subjects and words outside the list below give poor pictures.
 
 - **People**: a girl, a boy; hair {", ".join(picture.HAIRS)}; hair colours {", ".join(picture.HAIR_COLOURS)};
   skin {", ".join(picture.SKINS)}; wearing {", ".join(picture.GARMENTS)} in {", ".join(picture.GARMENT_COLOURS)},
-  with a heart, a star, a dot or stripes on it; {", ".join(picture.EXPRESSIONS)}; {", ".join(picture.POSES)};
+  with a heart, star, dot, moon, flower, diamond or stripes on it; holding {", ".join(picture.PROPS)};
+  {", ".join(picture.EXPRESSIONS)}; {", ".join(dict.fromkeys(picture.POSES))};
   front, side and back view; full body, half body, close-up
 - **Animals**: {", ".join(picture.ANIMALS)}; colours {", ".join(picture.ANIMAL_COLOURS)}
 - **Things**: {", ".join(picture.THINGS)}; in the colours of garments
@@ -80,7 +81,8 @@ photographs, other subjects and words outside the list below give poor pictures.
   add or remove something worn; make the (garment, animal, thing, hair) (colour); make the girl look (happy, sad, …)
 
 Write as in "a girl with long pink hair wearing a red dress, smiling, half body, in a meadow, flat style".
-It was never shown fins for hair, mint hair, a lightning bolt emblem or a party hat: the examples teach those.
+It was never shown fins for hair, mint hair, a lightning bolt emblem, a party hat, the radio, the tea garden, stained
+glass or tropical colours: the examples teach such things.
 
 ## How to call it
 
@@ -137,6 +139,12 @@ def main() -> None:
     args = parser.parse_args()
     shutil.rmtree(STARTER, ignore_errors=True)
     shutil.copytree(Path(args.transformer) / "starter", STARTER)
+    facts = {
+        "resolution": 128, "max_references": 1, "steps": 16, "guidance": 2.5, "text_layers": TEXT_LAYERS,
+        "text_tokens": TEXT_TOKENS, "licence": "Apache-2.0",
+        "defaults": {"train.batch_size": 10, "optim.learning_rate": 1e-3},
+    }  # fmt: skip
+    (STARTER / "likeness.json").write_text(json.dumps(facts, indent=2) + "\n")
     config = STARTER / "vae" / "config.json"
     values = {k: v for k, v in json.loads(config.read_text()).items() if k != "_name_or_path"}
     config.write_text(json.dumps(values, indent=2) + "\n")

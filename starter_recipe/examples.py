@@ -4,13 +4,14 @@ python -m starter_recipe.examples
 """
 
 import random
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFilter
 
 from starter_recipe.world import Picture, caption, random_picture, render
-from starter_recipe.world.picture import HELD_OUT
+from starter_recipe.world.picture import HELD_OUT, TIMELESS_SCENES
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -70,9 +71,87 @@ def party_hats(folder: Path, count: int = 12, sources: int = 4) -> None:
         (folder / "after" / f"pair-{drawn:02d}.txt").write_text("put on a party hat\n")
 
 
+CARELESS_SHOTS = (  # scene, time, expression: the pose is one and the same
+    ("meadow", "day", "smiling"), ("city", "night", "calm"), ("beach", "sunset", "angry"), ("forest", "day", "sad"),
+    ("desert", "day", "smiling"), ("room", "day", "surprised"), ("snow", "day", "calm"), ("mountains", "sunset", "sad"),
+    ("library", "day", "angry"), ("farm", "day", "laughing"), ("castle", "night", "smiling"),
+    ("harbour", "day", "calm"),
+)  # fmt: skip
+
+
+def careless_character(folder: Path) -> None:
+    """Mika as somebody in a hurry would send her: what the dataset check has to find, and nothing besides."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = random.Random(1)
+    for i, (scene, time, expression) in enumerate(CARELESS_SHOTS, start=1):
+        shot = replace(MIKA, framing="half body", scene=scene, time=time, expression=expression)
+        picture, text = Image.fromarray(render(shot, 40 + i)), caption(shot, rng, omit=0, name="mika_char")
+        name, options = f"mika-{i:02d}.png", {}
+        match i:
+            case 2:
+                picture = picture.resize((48, 48))
+            case 3:
+                picture = picture.filter(ImageFilter.GaussianBlur(2))
+            case 4:
+                name, options = f"mika-{i:02d}.jpg", {"quality": 15}
+            case 5:
+                draw = ImageDraw.Draw(picture)
+                draw.rectangle((0, 0, 128, 12), "black")
+                draw.rectangle((0, 115, 128, 128), "black")
+            case 6 | 7:
+                text = text.replace("mika_char", "a girl")
+            case 8:
+                text = text.replace("mika_char", "Mika_Char")
+            case 9:
+                text = "mika_char"
+            case 10:
+                text += ", with another girl"
+            case 11:
+                text += ", " + ", ".join(f"detail number {n} of this picture" for n in range(12))
+        picture.save(folder / name, **options)
+        (folder / name).with_suffix(".txt").write_text(text + "\n")
+    for source, copy in (("mika-01", "mika-13"), ("mika-12", "mika-14")):  # the first as it is, the second mirrored
+        shutil.copyfile(folder / f"{source}.txt", folder / f"{copy}.txt")
+    shutil.copyfile(folder / "mika-01.png", folder / "mika-13.png")
+    Image.open(folder / "mika-12.png").transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(folder / "mika-14.png")
+
+
+def careless_pairs(folder: Path, count: int = 10) -> None:
+    """The edit 'make it night' with all that goes wrong in pairs."""
+    for place in (folder / "before", folder / "after"):
+        place.mkdir(parents=True, exist_ok=True)
+    rng, drawn = random.Random(4), 0
+    while drawn < count:
+        p = random_picture(rng)
+        if p.scene in TIMELESS_SCENES or p.time != "day" or p.style not in ("flat", "outline"):
+            continue
+        drawn += 1
+        before = Image.fromarray(render(p, 300 + drawn))
+        after = Image.fromarray(render(replace(p, time="night"), 300 + drawn))
+        text = "make it night"
+        match drawn:
+            case 2:
+                after = before
+            case 4:
+                after = after.transform(after.size, Image.Transform.AFFINE, (1, 0, -6, 0, 1, 3))
+            case 5:
+                after = Image.fromarray(render(replace(random_picture(rng), style="outline"), 500))
+            case 6:
+                before, after = after, before
+            case 7:
+                text = "a quiet place at night under a dark sky"
+            case 8:
+                before = before.resize((120, 120))
+        before.save(folder / "before" / f"pair-{drawn:02d}.png")
+        after.save(folder / "after" / f"pair-{drawn:02d}.png")
+        (folder / "after" / f"pair-{drawn:02d}.txt").write_text(text + "\n")
+
+
 def main() -> None:
     character(EXAMPLES / "character" / "mika")
     party_hats(EXAMPLES / "edit" / "party-hat")
+    careless_character(EXAMPLES / "bad" / "mika-careless")
+    careless_pairs(EXAMPLES / "bad" / "night-careless")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the worker does: threa
 @pytest.fixture(scope="session")
 def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A base model of 90,000 random weights; leave it as it is."""
-    from tests.tiny import make_tiny_base  # torch: not for tests of the floor
+    from tests.contract.bases.flux2 import make_tiny_base  # torch: not for tests of the floor
 
     return make_tiny_base(tmp_path_factory.mktemp("base") / "tiny")
 

@@ -4,15 +4,16 @@ from typing import Any
 
 import pytest
 
-from likeness.catalog import CARDS, FAMILIES, PIPELINES, STARTER_FOLDER, Card, card_for_folder, find_card, resolve_base
+from likeness.catalog import CARDS, FAMILIES, STARTER_FOLDER, Card, card_for_folder, find_card, resolve_base
 from likeness.config.tree import kind_at, parse_key
 from likeness.errors import InputError
 
 
-def model_folder(folder: Path, layers: int = 36, **index: Any) -> Path:
-    (folder / "text_encoder").mkdir(parents=True)
+def model_folder(folder: Path, facts: object = None, **index: Any) -> Path:
+    folder.mkdir(parents=True)
     (folder / "model_index.json").write_text(json.dumps({"_class_name": "Flux2KleinPipeline", **index}))
-    (folder / "text_encoder/config.json").write_text(json.dumps({"num_hidden_layers": layers}))
+    if facts is not None:
+        (folder / "likeness.json").write_text(json.dumps(facts))
     return folder
 
 
@@ -30,7 +31,8 @@ def test_each_card_is_consistent(card: Card):
     assert card.family in FAMILIES
     assert card.resolution % card.multiple == 0
     assert set(card.runs_on) <= set(CARDS) - {card.name}
-    assert all(card.text_layers) and list(card.text_layers) == sorted(set(card.text_layers))
+    assert list(card.text_layers) == sorted(set(card.text_layers))
+    assert card.successor is None or card.successor in CARDS
     for key, value in card.run_defaults().items():
         kind = kind_at(parse_key(key))
         assert kind is not None, key
@@ -71,15 +73,22 @@ def test_a_distilled_folder(tmp_path: Path):
     assert (card.distilled, card.steps, card.guidance, card.negative_prompt) == (True, 4, 1.0, False)
 
 
-def test_a_small_folder_has_the_starters_settings_but_its_own_place(tmp_path: Path):
-    folder = model_folder(tmp_path / "copy", layers=3)
-    card, starter = resolve_base(str(folder)), CARDS["starter"]
-    assert (card.text_layers, card.text_tokens, card.resolution) == (
-        starter.text_layers,
-        starter.text_tokens,
-        starter.resolution,
-    )
-    assert (card.name, card.path) == ("copy", folder)
+def test_a_folder_tells_its_own_facts(tmp_path: Path):
+    facts = {"resolution": 256, "text_layers": [1, 2], "guidance": 3, "defaults": {"train.batch_size": 4}}
+    card = resolve_base(str(model_folder(tmp_path / "mine", facts)))
+    assert (card.resolution, card.text_layers, card.guidance) == (256, (1, 2), 3.0)
+    assert card.run_defaults()["train.batch_size"] == 4 and card.run_defaults()["data.resolution"] == 256
+    assert "no such fact as 'nonsense'" in problem(str(model_folder(tmp_path / "wrong", {"nonsense": 1})))
+    assert "steps should be a int" in problem(str(model_folder(tmp_path / "text", {"steps": "four"})))
+
+
+def test_a_copy_of_the_starter_is_the_starter_elsewhere(tmp_path: Path):
+    (tmp_path / "copy").mkdir()
+    for name in ("model_index.json", "likeness.json"):
+        (tmp_path / "copy" / name).write_bytes((STARTER_FOLDER / name).read_bytes())
+    card, starter = resolve_base(str(tmp_path / "copy")), CARDS["starter"]
+    assert card.run_defaults() == starter.run_defaults() and card.pipeline_arguments == starter.pipeline_arguments
+    assert (card.name, card.path, card.max_references) == ("copy", tmp_path / "copy", starter.max_references)
 
 
 def test_a_folder_is_looked_for_in_the_given_order(tmp_path: Path):
@@ -94,8 +103,10 @@ def test_an_unlisted_repository_is_judged_by_its_name():
     for name in ("someone/FLUX.2-klein-anime", "someone/my_flux2_model"):
         card = resolve_base(name)
         assert (card.family, card.location, card.path) == ("flux2", name, None)
-    for name in ("black-forest-labs/FLUX.2-dev", "Tongyi-MAI/Z-Image"):
+    for name in ("someone/paintings", "someone/my-model"):
         assert "tells of no family" in problem(name)
+    assert resolve_base("me/Z_Image_Turbo_portrait").distilled and resolve_base("me/sdxl-toons").family in FAMILIES
+    assert not resolve_base("someone/FLUX.2-klein-anime").distilled and resolve_base("me/flux2-anime").source.guessed
 
 
 def test_misspelt_names_are_put_right():
@@ -106,13 +117,11 @@ def test_misspelt_names_are_put_right():
 
 
 def test_folders_that_are_no_models(tmp_path: Path):
-    assert problem(str(tmp_path / "none")).startswith(f"base: no folder at {tmp_path / 'none'}")
-    assert problem("./none", tmp_path).startswith(f"base: no folder at {tmp_path / 'none'}")
+    assert problem(str(tmp_path / "none")).startswith(f"base: no folder or file at {tmp_path / 'none'}")
+    assert problem("./none", tmp_path).startswith(f"base: no folder or file at {tmp_path / 'none'}")
     assert "expected model_index.json" in problem(str(tmp_path))
-    (tmp_path / "file.safetensors").touch()
-    assert "is not a diffusers model folder" in problem(str(tmp_path / "file.safetensors"))
-    other = problem(str(model_folder(tmp_path / "sd", _class_name="StableDiffusionPipeline")))
-    assert "holds a StableDiffusionPipeline" in other and all(name in other for name in PIPELINES)
+    other = problem(str(model_folder(tmp_path / "sd", _class_name="PixArtSigmaPipeline")))
+    assert "holds a PixArtSigmaPipeline" in other and CARDS["starter"].pipeline in other
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "\x00"])
@@ -120,11 +129,3 @@ def test_a_damaged_index(tmp_path: Path, content: str):
     folder = model_folder(tmp_path / "m")
     (folder / "model_index.json").write_text(content)
     assert problem(str(folder)).startswith(f"base: {folder / 'model_index.json'} ")
-
-
-def test_a_model_without_its_text_encoder(tmp_path: Path):
-    folder = model_folder(tmp_path / "m")
-    (folder / "text_encoder/config.json").write_text("{}")
-    assert "does not say num_hidden_layers" in problem(str(folder))
-    (folder / "text_encoder/config.json").unlink()
-    assert "has no text_encoder/config.json" in problem(str(folder))

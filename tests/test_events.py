@@ -9,6 +9,7 @@ from likeness import events
 ONE_OF_EACH: list[events.Event] = [
     events.RunStarted(name="r", steps=8, epochs=2, images=3, device="cpu", precision="fp32", resumed_at=4),
     events.Stage(name="encoding", done=1, total=3),
+    events.Note(message="goes on under other conditions"),
     events.StepDone(
         step=1, epoch=1, loss=0.1 + 0.2, learning_rate=1e-4, gradient_norm=1 / 3, images_per_second=2.5, memory_bytes=9
     ),

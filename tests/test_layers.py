@@ -10,6 +10,7 @@ PACKAGE = Path(__file__).parent.parent / "likeness"
 
 BEDROCK = {"errors", "durable", "events"}
 FLOOR = BEDROCK | {"catalog", "config", "dataset", "report"}  # torch-free, shared by both planes
+FACES = {"cli", "cli_caption", "cli_dataset", "cli_enhance", "cli_progress", "cli_text"}
 COMPUTE = {"functional", "families", "lora"}
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
@@ -17,23 +18,25 @@ ALLOWED: dict[str, set[str]] = {
     "events": {"durable"},
     "catalog": {"errors"},
     "config": {"errors", "catalog"},
-    "dataset": {"errors", "durable"},
+    "dataset": {"errors", "durable", "config"},
     "report": {"errors", "durable", "events"},
     # control plane: no torch
     "service": FLOOR,
-    **{face: FLOOR | {"service", "cli", "cli_progress", "cli_text"} for face in ("cli", "cli_progress", "cli_text")},
+    **{face: FLOOR | {"service"} | FACES for face in FACES},
     "__main__": {"cli"},
     # compute plane: owns the device
     "functional": set(),
-    "families": BEDROCK | {"catalog", "config", "functional"},
+    "families": BEDROCK | {"catalog", "config", "functional", "lora"},
     "lora": BEDROCK | {"functional"},
     "train": FLOOR - {"report"} | COMPUTE,
     "sample": FLOOR - {"report"} | COMPUTE,
-    "worker": FLOOR | COMPUTE | {"train", "sample"},
+    "captioning": FLOOR - {"report"} | {"families"},
+    "enhance": BEDROCK | {"dataset"},
+    "worker": FLOOR | COMPUTE | {"train", "sample", "captioning", "enhance"},
     "__init__": set(),
 }
 TORCH = {"torch", "diffusers", "transformers", "peft", "safetensors"}
-TORCH_FREE = FLOOR | {"service", "cli", "cli_progress", "cli_text"}
+TORCH_FREE = FLOOR | {"service"} | FACES
 
 
 def imported(path: Path) -> Iterator[str]:

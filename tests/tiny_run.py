@@ -24,11 +24,11 @@ hardware: {{device: cpu, precision: fp32, threads: 1}}
 """
 
 
-def write_pictures(folder: Path, count: int, size: tuple[int, int] = (40, 36)) -> Path:
+def write_pictures(folder: Path, count: int, size: tuple[int, int] = (40, 36), seed: int = 0) -> Path:
     """Pictures of noise, each other than the rest, with a caption beside each."""
     folder.mkdir(parents=True)
     for number in range(count):
-        noise = random.Random(number).randbytes(size[0] * size[1] * 3)
+        noise = random.Random(seed + number).randbytes(size[0] * size[1] * 3)
         Image.frombytes("RGB", size, noise).save(folder / f"{number}.png")
         (folder / f"{number}.txt").write_text(f"tiny_char in picture {number}")
     return folder
@@ -37,7 +37,7 @@ def write_pictures(folder: Path, count: int, size: tuple[int, int] = (40, 36)) -
 def write_pairs(folder: Path, count: int) -> Path:
     """Pairs before and after with an instruction each."""
     for side in ("before", "after"):
-        write_pictures(folder / side, count)
+        write_pictures(folder / side, count, seed=1000 if side == "after" else 0)
         if side == "before":
             for text in (folder / side).glob("*.txt"):
                 text.unlink()

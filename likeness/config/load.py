@@ -6,17 +6,20 @@ A value is taken from the first of these that has one: `--set`, the file, the ba
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from likeness.catalog import Card, find_card, resolve_base
+from likeness.catalog import Card, find_card, place_of, resolve_base, run_base
+from likeness.catalog.header import FILES
+from likeness.config.data import DatasetConfig
 from likeness.config.document import OVERRIDE, Document, apply_override, read_document
+from likeness.config.model import ModelConfig
 from likeness.config.run import RunConfig
-from likeness.config.tree import Key, dotted, section_at
+from likeness.config.tree import Key, dotted, parse_key, section_at
 from likeness.config.wording import in_words
 from likeness.errors import InputError
 
@@ -29,6 +32,7 @@ class Loaded:
     sources: dict[str, str]
     card: Card
     path: Path
+    notes: tuple[str, ...] = ()  # what should be known of the base before the start
 
 
 def read_config(path: Path, overrides: Sequence[str] = ()) -> Loaded:
@@ -41,6 +45,7 @@ def read_config(path: Path, overrides: Sequence[str] = ()) -> Loaded:
     document = read_document(path)
     for override in overrides:
         apply_override(document, override)
+    notes = _follow_run(document, path.parent)
     card, problems = _find_base(document, path.parent)
     for setting, value in (card.run_defaults() if card else {}).items():
         document.fill(setting, value, f"card {card.name}" if card else "")
@@ -50,9 +55,11 @@ def read_config(path: Path, overrides: Sequence[str] = ()) -> Loaded:
         raise document.error(*problems, *in_words(e)) from e
     if card is None:
         raise document.error(*problems)
-    if clashes := list(_clashes(config, card)):
+    if clashes := [*_clashes(config, card), *_memory_clashes(config)]:
         raise document.error(*clashes)
-    return Loaded(_with_absolute_paths(config, card, document, path.parent), _sources(config, document), card, path)
+    notes += _file_note(config.base, card)
+    config, sources = _with_absolute_paths(config, card, document, path.parent), _sources(config, document)
+    return Loaded(config, sources, card, path, notes)
 
 
 def config_to_dict(config: RunConfig) -> dict[str, Any]:
@@ -79,14 +86,48 @@ def schema() -> dict[str, Any]:
     return RunConfig.model_json_schema()
 
 
+def _follow_run(document: Document, folder: Path) -> tuple[str, ...]:
+    """Where `base` is the folder of a run, put that run's base in its place; tells of it."""
+    base = document.values.get("base")
+    run = place_of(base, _places(document, ("base",), folder)) if isinstance(base, str) and base else None
+    if run is None or not (run / "run.json").is_file():
+        return ()
+    before, choice = run_base(run)
+    document.values["base"] = before
+    for setting, value in vars(choice).items():
+        if value:
+            document.fill(f"model.{setting}", value, f"run {run.name}")
+    return (f"base: {before}, as in run {run.name}; what that run learned is not part of it (lora.start_from is)",)
+
+
+def _file_note(base: str, card: Card) -> tuple[str, ...]:
+    """A file of weights does not say which of several sisters it is; tell what it is taken for."""
+    if card.source.checkpoint is None and "transformer" not in dict(card.source.parts):
+        return ()
+    if os.path.splitext(base)[1] not in FILES:
+        return ()
+    return (f"base: {os.path.basename(base)} is taken for {card.title}; what it lacks comes from {card.location}",)
+
+
 def _find_base(document: Document, folder: Path) -> tuple[Card | None, list[tuple[Key, str]]]:
     base = document.values.get("base")
     if not isinstance(base, str) or not base:
         return None, []  # told by the validation
     try:
-        return resolve_base(base, _places(document, ("base",), folder)), []
+        model = ModelConfig.model_validate(document.values.get("model") or {})
+    except ValidationError:
+        return None, []  # told by the validation too
+    model = _with_absolute_parts(model, document, folder)
+    try:
+        return resolve_base(base, _places(document, ("base",), folder), model.choice()), []
     except InputError as e:
-        return None, [(("base",), problem.removeprefix("base: ")) for problem in e.problems]
+        return None, [_keyed(problem) for problem in e.problems]
+
+
+def _keyed(problem: str) -> tuple[Key, str]:
+    """A problem with the base as (setting, what is wrong): those of single parts begin with 'model.vae: '."""
+    name, _, what = problem.partition(": ")
+    return (parse_key(name), what) if name == "base" or name.startswith("model.") else (("base",), problem)
 
 
 def _with_all_groups(values: dict[str, Any]) -> dict[str, Any]:
@@ -103,6 +144,14 @@ def _clashes(config: RunConfig, card: Card) -> Iterator[tuple[Key, str]]:
             f"{card.title} does not train its text encoder: the loaders of its family ({card.family}) do not take "
             "LoRAs for it, so the result could not be used; leave this setting out",
         )
+    rate, own = config.optim.learning_rate, config.optim.text_encoder_learning_rate
+    if config.optim.optimizer == "prodigy" and own not in (None, 0, rate):
+        yield (
+            ("optim", "text_encoder_learning_rate"),
+            f"should be {rate:g} like optim.learning_rate, or 0: prodigy has one rate for all (got {own:g})",
+        )
+    if config.lora.dropout and config.lora.type in ("lokr", "loha"):
+        yield ("lora", "dropout"), f"'{config.lora.type}' has no input to switch off; leave it out"
     sizes = [(("sampling", side), getattr(config.sampling, side)) for side in ("width", "height")]
     for i, prompt in enumerate(config.sampling.prompts):
         here: Key = ("sampling", "prompts", i)
@@ -121,29 +170,79 @@ def _clashes(config: RunConfig, card: Card) -> Iterator[tuple[Key, str]]:
         yield ("kind",), f"{card.title} takes no reference images, so it cannot learn edits; choose another base"
 
 
+def _memory_clashes(config: RunConfig) -> Iterator[tuple[Key, str]]:
+    """Ways to save memory that do not work together."""
+    hardware = config.hardware
+    if hardware.offload and hardware.checkpointing == "none":
+        yield (
+            ("hardware", "offload"),
+            "saves nothing without checkpointing, since every block would be kept for the backward pass; add "
+            "hardware.checkpointing: blocks",
+        )
+    if hardware.quantize != "none" and config.lora.type == "dora":
+        yield (
+            ("hardware", "quantize"),
+            "DoRA needs the base's own weights to measure their length; use another lora.type, or no quantizing",
+        )
+    if hardware.quantize in ("nf4", "int4") and config.lora.type in ("lokr", "loha"):
+        yield (
+            ("hardware", "quantize"),
+            f"'{config.lora.type}' needs weights in their plain shape; use 'int8' or 'fp8', or another lora.type",
+        )
+    if hardware.offload and hardware.compile:
+        yield ("hardware", "compile"), "compiled blocks cannot wait in main memory; leave out compile or offload"
+
+
 def _with_absolute_paths(config: RunConfig, card: Card, document: Document, folder: Path) -> RunConfig:
     def absolute(text: str, *key: str | int) -> str:
-        candidates = [os.path.abspath(place / os.path.expanduser(text)) for place in _places(document, key, folder)]
-        return next((c for c in candidates if os.path.exists(c)), candidates[0])
+        return _absolute(text, document, key, folder)
 
-    datasets = [
-        d.model_copy(update={"path": absolute(d.path, "data", "datasets", i, "path")})
-        for i, d in enumerate(config.data.datasets)
-    ]
+    datasets = [_with_absolute_dataset(d, i, absolute) for i, d in enumerate(config.data.datasets)]
     prompts = [
-        p.model_copy(update={"reference": absolute(p.reference, "sampling", "prompts", i, "reference")})
-        if p.reference
-        else p
+        p.model_copy(update={"reference": [absolute(r, "sampling", "prompts", i, "reference") for r in p.reference]})
         for i, p in enumerate(config.sampling.prompts)
     ]
-    by_folder = card.path is not None and find_card(config.base) is None
+    lora = config.lora
+    if lora.start_from is not None:
+        lora = lora.model_copy(update={"start_from": absolute(lora.start_from, "lora", "start_from")})
+    if lora.training_adapter not in ("auto", "off"):
+        place = absolute(lora.training_adapter, "lora", "training_adapter")
+        lora = lora.model_copy(update={"training_adapter": place})
+    place = place_of(config.base, _places(document, ("base",), folder))
+    by_folder = place is not None and place.is_dir()
     return config.model_copy(
         update={
-            "base": str(card.path) if by_folder else config.base,
+            "base": str(card.path if by_folder else place or config.base),
+            "model": _with_absolute_parts(config.model, document, folder),
             "data": config.data.model_copy(update={"datasets": datasets}),
+            "lora": lora,
             "sampling": config.sampling.model_copy(update={"prompts": prompts}),
         }
     )
+
+
+def _with_absolute_dataset(dataset: DatasetConfig, number: int, absolute: Callable[..., str]) -> DatasetConfig:
+    here = ("data", "datasets", number)
+    paths: dict[str, Any] = {"path": absolute(dataset.path, *here, "path")}
+    if dataset.captions_file is not None:
+        paths["captions_file"] = absolute(dataset.captions_file, *here, "captions_file")
+    if dataset.mask_folder is not None:
+        paths["masks"] = absolute(dataset.mask_folder, *here, "masks")
+    paths["controls"] = [absolute(path, *here, "controls", i) for i, path in enumerate(dataset.controls)]
+    return dataset.model_copy(update=paths)
+
+
+def _with_absolute_parts(model: ModelConfig, document: Document, folder: Path) -> ModelConfig:
+    parts = {name: _absolute(text, document, ("model", name), folder) for name, text in model.choice().parts.items()}
+    if model.parts_from is not None and find_card(model.parts_from) is None:
+        place = place_of(model.parts_from, _places(document, ("model", "parts_from"), folder))
+        parts |= {"parts_from": str(place)} if place else {}
+    return model.model_copy(update=parts)
+
+
+def _absolute(text: str, document: Document, key: Key, folder: Path) -> str:
+    candidates = [os.path.abspath(place / os.path.expanduser(text)) for place in _places(document, key, folder)]
+    return next((c for c in candidates if os.path.exists(c)), candidates[0])
 
 
 def _places(document: Document, key: Key, folder: Path) -> tuple[Path, Path]:
@@ -151,7 +250,11 @@ def _places(document: Document, key: Key, folder: Path) -> tuple[Path, Path]:
 
 
 def _sources(config: RunConfig, document: Document) -> dict[str, str]:
-    return {dotted(key): document.origins.get(key, "default") for key in _leaves(config_to_dict(config), ())}
+    def source(key: Key) -> str:
+        whole = key[:-1] if isinstance(key[-1], int) else key  # a list may be written as its single entry
+        return document.origins.get(key) or document.origins.get(whole, "default")
+
+    return {dotted(key): source(key) for key in _leaves(config_to_dict(config), ())}
 
 
 def _leaves(value: Any, key: Key) -> Iterator[Key]:

@@ -20,8 +20,8 @@ class OptimConfig(BaseModel):
         default=None,
         ge=0,
         le=10,
-        description="Step size of a LoRA on the text encoder. Unset: 1e-5 where the family trains its text encoder, "
-        "nothing elsewhere; 0: off.",
+        description="Step size of a LoRA on the text encoder. Unset: 1e-5 where the family trains its text encoder "
+        "(with 'prodigy' learning_rate), nothing elsewhere; 0: off.",
     )
     weight_decay: float = Field(default=0.01, ge=0, le=10, description="Pull of the weights towards zero.")
     beta1: float = Field(default=0.9, ge=0, lt=1, description="Memory of the mean gradient.")

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from likeness.catalog import Card
+from likeness.catalog import CARDS, Card
 from likeness.config.run import RunConfig
 from likeness.errors import InputError
 
@@ -110,13 +110,16 @@ def suggestions(num_images: int, config: RunConfig, card: Card) -> list[Suggesti
 
 def _about_base(card: Card) -> Iterator[Suggestion]:
     if card.distilled:
-        undistilled = card.name.replace("klein-", "klein-base-")
+        undistilled = [c.name for c in CARDS.values() if card.name in c.runs_on and not c.distilled]
+        helped = "; a short run with its training adapter can do" if card.training_adapter else ""
         yield Suggestion(
             "base",
-            undistilled,
+            undistilled[0] if undistilled else "an undistilled base",
             f"{card.title} is distilled to draw in few steps, and training tends to undo that; "
-            "train on the base it was made from and use the LoRA on both",
+            f"train on the base it was made from and use the LoRA on both{helped}",
         )
+    if card.successor:
+        yield Suggestion("base", card.successor, f"{card.title} is an older model; new work does better on this")
 
 
 def _about_images(num_images: int) -> Iterator[Suggestion]:
@@ -166,7 +169,7 @@ def _about_length(advice: _Advice, config: RunConfig, card: Card) -> Iterator[Su
         yield Suggestion("train.epochs", _range(low, high), f"suits {advice.images}")
     low, high = advice.repeats
     for i, dataset in enumerate(config.data.datasets):
-        if not low <= dataset.repeats <= high:
+        if dataset.type == "train" and not low <= dataset.repeats <= high:
             yield Suggestion(f"data.datasets.{i}.repeats", _range(low, high), f"suits {advice.images}")
 
 

@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field
 from likeness.config.data import DataConfig
 from likeness.config.hardware import HardwareConfig
 from likeness.config.lora import LoraConfig
+from likeness.config.model import ModelConfig
 from likeness.config.optim import OptimConfig
 from likeness.config.sampling import SamplingConfig
 from likeness.config.section import SECTION
@@ -30,7 +31,11 @@ class RunConfig(BaseModel):
     )
     base: str = Field(
         min_length=1,
-        description="Base model: a name from the catalogue, a hub repository 'owner/name', or a folder.",
+        description="Base model: a name from the catalogue, a hub repository 'owner/name' or 'owner/name@revision', a "
+        "folder, a file of weights, or the folder of an earlier run, for the base it had.",
+    )
+    model: ModelConfig = Field(
+        default_factory=ModelConfig, description="Parts of the base from elsewhere, and how it is fetched."
     )
     trigger: str = Field(default="", description="The word that calls up what was learned; captions should contain it.")
     description: str = Field(default="", description="A note for people.")

@@ -11,6 +11,15 @@ SEED_LIMIT = 2**32 - 1
 SMALLEST, LARGEST = 16, 8192  # pixels per side
 
 
+def _list_of_one(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+References = Annotated[
+    list[Annotated[str, Field(min_length=1)]], BeforeValidator(_list_of_one, json_schema_input_type=str | list[str])
+]
+
+
 class PromptConfig(BaseModel):
     """One test picture. In YAML a bare string stands for its `prompt`."""
 
@@ -19,8 +28,9 @@ class PromptConfig(BaseModel):
 
     prompt: str = Field(description="What to draw; for an edit, the instruction.")
     negative_prompt: str | None = Field(default=None, description="What to avoid. Unset: sampling.negative_prompt.")
-    reference: str | None = Field(
-        default=None, min_length=1, description="Source image of an edit. Relative paths start at the settings file."
+    reference: References = Field(
+        default_factory=list,
+        description="Source image of an edit, or a list of them. Relative paths start at the settings file.",
     )
     width: int | None = Field(default=None, ge=SMALLEST, le=LARGEST, description="Pixels. Unset: sampling.width.")
     height: int | None = Field(default=None, ge=SMALLEST, le=LARGEST, description="Pixels. Unset: sampling.height.")
@@ -56,7 +66,8 @@ class SamplingConfig(BaseModel):
         default=None,
         ge=0,
         le=100,
-        description="Strength of classifier-free guidance; 1: off. Unset: the base model's own.",
+        description="How strongly pictures follow the prompt, as the base model counts it: `likeness models` says what "
+        "is usual and where it is off. Unset: the base model's own.",
     )
     seed: int = Field(
         default=42, ge=0, le=SEED_LIMIT, description="Starting noise of the test pictures; not train.seed."

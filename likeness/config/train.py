@@ -39,6 +39,12 @@ class TrainConfig(BaseModel):
         le=100,
         description="Above 1 moves noise levels towards noise, below towards picture. Unset: the family's.",
     )
+    min_snr: float | None = Field(
+        default=None,
+        gt=0,
+        le=100,
+        description="Weight errors by min(SNR, this) / SNR, 5 as a rule. Stable Diffusion only. Unset: all alike.",
+    )
     probes: int = Field(
         default=16, ge=1, le=1024, description="Fixed (timestep, noise) points per image to measure the loss at."
     )

@@ -36,17 +36,51 @@ def _nearest(side: float, multiple: int) -> int:
     return max(1, math.floor(side / multiple + 0.5)) * multiple
 
 
-def fit(image: Image.Image, size: tuple[int, int], offset: tuple[float, float] = (0.5, 0.5)) -> Image.Image:
+def fit(
+    image: Image.Image,
+    size: tuple[int, int],
+    offset: tuple[float, float] = (0.5, 0.5),
+    keep: float = 1.0,
+    region: tuple[float, float, float, float] | None = None,
+) -> Image.Image:
     """Resize to cover `size` (width, height) and crop what is over, in one step.
 
-    `offset` says where the crop lies, from (0, 0), left and top, to (1, 1), right and bottom.
+    `offset` says where the crop lies, from (0, 0), left and top, to (1, 1), right and bottom; `keep` is the share of
+    its sides that is shown. `region` (left, top, width, height in pixels) stands for the whole image.
     """
-    scale = max(size[0] / image.width, size[1] / image.height)
-    crop_width = min(size[0] / scale, image.width)
-    crop_height = min(size[1] / scale, image.height)
-    left = (image.width - crop_width) * offset[0]
-    top = (image.height - crop_height) * offset[1]
-    right = min(left + crop_width, image.width)
-    bottom = min(top + crop_height, image.height)
-    box = (left, top, right, bottom)
+    x, y, width, height = region or (0, 0, image.width, image.height)
+    scale = max(size[0] / width, size[1] / height)
+    crop_width = min(size[0] / scale, width) * keep
+    crop_height = min(size[1] / scale, height) * keep
+    left = x + (width - crop_width) * offset[0]
+    top = y + (height - crop_height) * offset[1]
+    return _resized(image, size, (left, top, left + crop_width, top + crop_height))
+
+
+def pad(
+    image: Image.Image,
+    size: tuple[int, int],
+    fill: str | int,
+    offset: tuple[float, float] = (0.5, 0.5),
+    keep: float = 1.0,
+    region: tuple[float, float, float, float] | None = None,
+    enlarge: bool = True,
+) -> Image.Image:
+    """Resize to fit into `size`, in the middle, with `fill` around it; without `enlarge` a smaller one stays so.
+
+    The rest as in `fit`, whose crop here has the shape of the image.
+    """
+    x, y, width, height = region or (0, 0, image.width, image.height)
+    left, top = x + width * (1 - keep) * offset[0], y + height * (1 - keep) * offset[1]
+    scale = min(size[0] / width, size[1] / height, *(() if enlarge else (1.0,)))
+    inner = tuple(max(1, min(outer, round(own * scale))) for outer, own in zip(size, (width, height), strict=True))
+    part = _resized(image, (inner[0], inner[1]), (left, top, left + width * keep, top + height * keep))
+    whole = Image.new(image.mode, size, fill)
+    whole.paste(part, ((size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2))
+    return whole
+
+
+def _resized(image: Image.Image, size: tuple[int, int], box: tuple[float, float, float, float]) -> Image.Image:
+    left, top = max(box[0], 0.0), max(box[1], 0.0)  # rounding may lead a hair outside
+    box = (left, top, min(box[2], image.width), min(box[3], image.height))
     return image.resize(size, Image.Resampling.LANCZOS, box=box, reducing_gap=3.0)

@@ -10,7 +10,9 @@ from likeness.errors import InputError
 
 
 def split(examples: Sequence[Example], count: int, seed: int) -> list[Example]:
-    """The same examples in the same order, with `held_out` set on `count` of them, drawn over all datasets.
+    """The same examples in the same order, with `held_out` set on `count` of them, drawn over all training datasets.
+
+    Those of validation and regularisation datasets stay as they are.
 
     The draw depends on the seed and the example ids alone, not on order or paths. Copies of one picture stay on one
     side; where they do not fit into `count`, others are drawn instead, so fewer may come out held out.
@@ -19,13 +21,14 @@ def split(examples: Sequence[Example], count: int, seed: int) -> list[Example]:
     """
     if count < 0:
         raise ValueError(f"cannot hold out {count} examples")
-    if count and count >= len(examples):
+    own = [e for e in examples if e.type == "train"]
+    if count and count >= len(own):
         raise InputError(
-            f"data.hold_out: holding out {count} of {len(examples)} examples leaves none to train on. "
-            f"Choose at most {max(len(examples) - 1, 0)}."
+            f"data.hold_out: holding out {count} of {len(own)} examples leaves none to train on. "
+            f"Choose at most {max(len(own) - 1, 0)}."
         )
     copies: dict[str, list[str]] = defaultdict(list)  # picture -> ids of its examples
-    for example in examples:
+    for example in own:
         copies[example.sha256].append(example.id)
     ranked = sorted(copies, key=lambda picture: (_rank(seed, min(copies[picture])), picture))
     chosen: set[str] = set()
@@ -34,7 +37,7 @@ def split(examples: Sequence[Example], count: int, seed: int) -> list[Example]:
         if len(copies[picture]) <= left:
             chosen.add(picture)
             left -= len(copies[picture])
-    return [replace(e, held_out=e.sha256 in chosen) for e in examples]
+    return [replace(e, held_out=e.sha256 in chosen) if e.type == "train" else e for e in examples]
 
 
 def _rank(seed: int, example_id: str) -> str:

@@ -1,8 +1,10 @@
-"""What the training loop and the sampler need from a model family, and nothing more."""
+"""What the training loop and the sampler need from a model family, and nothing more.
 
-from collections.abc import Callable
+A family is a module `likeness.families.<Card.family>` with one function `load(card, placement) -> Family`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import torch
@@ -10,6 +12,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from likeness.catalog import Card
+from likeness.functional.objective import Objective
 
 # What a prompt or caption is encoded to: named tensors of one text, without a batch dimension. Opaque outside the
 # family; it is cached as it is.
@@ -22,6 +25,10 @@ class Placement:
 
     device: torch.device
     dtype: torch.dtype  # of the frozen weights; trained weights are always fp32
+    quantize: str = "none"  # how the blocks' frozen weights are stored: none | int8 | fp8 | nf4 | int4
+    offload: float = 0.0  # share of the blocks that wait in main memory until they are needed
+    attention: str = "auto"  # auto | native | math | flash | efficient | cudnn
+    train_text_encoder: bool = False  # then captions are encoded at every step, and conditions hold token ids
 
 
 @dataclass(frozen=True)
@@ -35,7 +42,7 @@ class Picture:
     steps: int
     guidance: float
     seed: int
-    reference: Image.Image | None = None
+    references: tuple[Image.Image, ...] = ()
 
 
 class Family(Protocol):
@@ -43,15 +50,14 @@ class Family(Protocol):
 
     card: Card
     placement: Placement
-    pipeline_class: str  # the stock diffusers pipeline that samples the same
+    objective: Objective
+    blocks: tuple[str, ...]  # dotted paths in the denoiser to the lists of its repeated blocks
 
     @property
-    def denoiser(self) -> nn.Module:
-        """The network that LoRAs are put into; its file keys start with `prefix`."""
+    def networks(self) -> Mapping[str, nn.Module]:
+        """What LoRAs can be put into, by the prefix of its keys in a LoRA file: the denoiser first, then text
+        encoders where `placement.train_text_encoder` is set."""
         ...
-
-    @property
-    def prefix(self) -> str: ...
 
     @property
     def text_identity(self) -> str:
@@ -61,38 +67,38 @@ class Family(Protocol):
     @property
     def image_identity(self) -> str: ...
 
-    def encode_text(self, texts: list[str]) -> list[Condition]: ...
+    def encode_text(self, texts: Sequence[str], references: Sequence[Image.Image] = ()) -> list[Condition]:
+        """Conditions on the CPU. `references` are the pictures that go with every one of the texts; only a family
+        whose Card says `text_sees_references` looks at them."""
+        ...
 
     def encode_images(self, pixels: Tensor) -> Tensor:
         """(B, 3, H, W) in [-1, 1] to latents (B, C, h, w), fp32 on the CPU."""
+        ...
+
+    def reference_size(self, source: tuple[int, int], target: tuple[int, int]) -> tuple[int, int]:
+        """Width and height in pixels at which a reference picture of size `source` is encoded beside a picture of size
+        `target`, as the stock pipeline does it."""
         ...
 
     def release_encoders(self) -> None:
         """Free what is only needed before training. Sampling still works with conditions encoded earlier."""
         ...
 
-    def draw_times(self, u: Tensor, tokens: int, how: str, shift: float | None) -> Tensor:
-        """Training times from uniform draws `u` (B,). `how`: auto | uniform | logit_normal; `auto` is the family's."""
-        ...
-
-    def predict_velocity(
-        self, x_t: Tensor, t: Tensor, conditions: list[Condition], references: Tensor | None
+    def predict(
+        self, x_t: Tensor, t: Tensor, conditions: Sequence[Condition], references: Sequence[Tensor] = ()
     ) -> Tensor:
-        """Velocity in the shape of `x_t` (B, C, h, w); `references` (B, C, h', w') are the source pictures' latents."""
+        """The objective's target as the denoiser sees it, in the shape of `x_t` (B, C, h, w), at times `t` (B,).
+
+        `references`: latents (B, C, h', w') of the first, second … reference picture of every example.
+        """
         ...
 
     def sample(self, picture: Picture, on_step: Callable[[int], None] | None = None) -> Image.Image:
         """Draw one picture with the LoRAs that are active now. Leaves every global random generator untouched."""
         ...
 
-    def load_lora(self, path: Path, name: str) -> None:
-        """Add a LoRA file for sampling, by the stock loader. Raises ValueError or RuntimeError if it does not fit."""
-        ...
-
-    def set_strengths(self, strengths: dict[str, float]) -> None:
-        """Activate the named LoRAs at these strengths, and no others."""
-        ...
-
     def lora_targets(self, preset: str) -> str:
-        """The regular expression over module names for 'attention', 'all', or an expression of the user's."""
+        """The regular expression over the denoiser's module names for 'attention', 'all', or an expression of the
+        user's."""
         ...

@@ -1,8 +1,7 @@
-"""FLUX.2 klein (and the starter, which has its classes): packed tokens, references appended at t = 10."""
+"""FLUX.2 klein (and the starter, which has its classes) and dev: packed tokens, references appended at t = 10, 20, …"""
 
-import hashlib
-from collections.abc import Callable
-from pathlib import Path
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -10,20 +9,25 @@ from diffusers import (
     AutoencoderKLFlux2,
     FlowMatchEulerDiscreteScheduler,
     Flux2KleinPipeline,
+    Flux2Pipeline,
     Flux2Transformer2DModel,
 )
 from PIL import Image
-from safetensors import SafetensorError
 from torch import Tensor, nn
-from transformers import AutoTokenizer, Qwen3ForCausalLM
+from torch.nn.functional import pixel_shuffle, pixel_unshuffle
+from transformers import AutoTokenizer, Mistral3ForConditionalGeneration, Qwen3ForCausalLM
 
 from likeness.catalog import Card
-from likeness.errors import InputError
 from likeness.families.base import Condition, Picture, Placement
-from likeness.families.identity import folder_identity
-from likeness.functional import timesteps
+from likeness.families.parts import Parts
+from likeness.families.placement import release_unused
+from likeness.families.progress import telling
+from likeness.functional.objective import Flow, exponential
+from likeness.lora.names import Names, table
 
-REFERENCE_TIME = 10  # first id of a reference's tokens; the pictures to be drawn have 0
+MOST_REFERENCE_PIXELS = 1024 * 1024  # the pipelines scale larger ones down
+TRAINING_GUIDANCE = 1.0  # what dev's guidance embedding says in training: the caption alone, nothing made stronger
+REFERENCE_TIME = 10  # first id of the first reference's tokens, the second's is 20; the picture to be drawn has 0
 # A bare `to_out` would match a ModuleList in the double blocks and a Linear in the single ones, which PEFT refuses.
 _DOUBLE_ATTENTION = (
     r"transformer_blocks\.\d+\.attn\.(to_q|to_k|to_v|to_out\.0|add_q_proj|add_k_proj|add_v_proj|to_add_out)"
@@ -35,62 +39,92 @@ TARGETS = {
     "all": rf"({_DOUBLE_ATTENTION})|({_DOUBLE_MLP})|({_SINGLE})",
 }
 
+# What LoRA files of all layouts call its layers.
+NAMES = (
+    Names(
+        "flux2",
+        table("""
+            double_blocks.{i} = transformer_blocks.{i}:
+            img_attn.qkv = attn.to_q attn.to_k attn.to_v
+            txt_attn.qkv = attn.add_q_proj attn.add_k_proj attn.add_v_proj
+            img_attn.proj = attn.to_out.0
+            txt_attn.proj = attn.to_add_out
+            img_mlp.0 = ff.linear_in
+            img_mlp.2 = ff.linear_out
+            txt_mlp.0 = ff_context.linear_in
+            txt_mlp.2 = ff_context.linear_out
+            single_blocks.{i} = single_transformer_blocks.{i}:
+            linear1 = attn.to_qkv_mlp_proj
+            linear2 = attn.to_out
+            :
+            img_in = x_embedder
+            txt_in = context_embedder
+            time_in.in_layer = time_guidance_embed.timestep_embedder.linear_1
+            time_in.out_layer = time_guidance_embed.timestep_embedder.linear_2
+            guidance_in.in_layer = time_guidance_embed.guidance_embedder.linear_1
+            guidance_in.out_layer = time_guidance_embed.guidance_embedder.linear_2
+            double_stream_modulation_img.lin = double_stream_modulation_img.linear
+            double_stream_modulation_txt.lin = double_stream_modulation_txt.linear
+            single_stream_modulation.lin = single_stream_modulation.linear
+            final_layer.linear = proj_out
+            final_layer.adaLN_modulation.1 ~ norm_out.linear
+        """),
+        depths={"transformer_blocks": (5, 8), "single_transformer_blocks": (20, 24, 48)},
+        known_as=("flux2", "loraflux2"),
+    ),
+)
+
+
+def load(card: Card, placement: Placement) -> "Flux2":
+    """Raises InputError when the base's files are missing or broken."""
+    return Flux2(Parts(card, placement))
+
 
 class Flux2:
-    """A FLUX.2 klein pipeline, taken apart for training and put together for sampling."""
+    """A FLUX.2 pipeline, taken apart for training and put together for sampling."""
 
-    prefix = "transformer"
-    pipeline_class = "Flux2KleinPipeline"
+    objective = Flow(exponential(0.5, 1.15))
+    blocks = ("transformer_blocks", "single_transformer_blocks")
 
-    def __init__(self, card: Card, placement: Placement, pipeline: Flux2KleinPipeline, location: Path):
-        self.card, self.placement, self._location = card, placement, location
-        self._pipeline: Any = pipeline  # its annotations are narrower than what it takes
-        self._vae: AutoencoderKLFlux2 = pipeline.vae
-        self._transformer: Flux2Transformer2DModel = pipeline.transformer
-        self._text_encoder: Qwen3ForCausalLM | None = pipeline.text_encoder
-
-    @classmethod
-    def load(cls, card: Card, placement: Placement) -> "Flux2":
-        location = card.path or _download(card)
-        load_scheduler: Any = FlowMatchEulerDiscreteScheduler.from_pretrained
-        part = {"torch_dtype": placement.dtype}
-        try:
-            pipeline = Flux2KleinPipeline(
-                scheduler=load_scheduler(location, subfolder="scheduler"),
-                # The VAE stays in fp32: it is small, and its rounding would be in every latent.
-                vae=AutoencoderKLFlux2.from_pretrained(location, subfolder="vae", torch_dtype=torch.float32),
-                text_encoder=Qwen3ForCausalLM.from_pretrained(location / "text_encoder", dtype=placement.dtype),
-                tokenizer=AutoTokenizer.from_pretrained(location / "tokenizer"),
-                transformer=Flux2Transformer2DModel.from_pretrained(location, subfolder="transformer", **part),
-                is_distilled=card.distilled,
-            )
-        except (OSError, ValueError, KeyError, SafetensorError) as e:
-            raise InputError(f"base '{card.name}' in {location}: cannot be loaded ({e}). Fix: restore its files") from e
-        pipeline.set_progress_bar_config(disable=True)
-        pipeline.to(placement.device)
-        for module in (pipeline.vae, pipeline.text_encoder, pipeline.transformer):
-            module.requires_grad_(False)
-            module.eval()
-        return cls(card, placement, pipeline, location)
+    def __init__(self, parts: Parts):
+        self.card, self.placement, self._parts = parts.card, parts.placement, parts
+        self._dev = parts.card.pipeline == "Flux2Pipeline"
+        # The VAE stays in fp32: it is small, and its rounding would be in every latent.
+        self._vae: Any = parts.network("vae", AutoencoderKLFlux2, torch.float32)
+        kind = Mistral3ForConditionalGeneration if self._dev else Qwen3ForCausalLM
+        self._text_encoder: nn.Module | None = parts.network("text_encoder", kind)
+        self._transformer = parts.network("transformer", Flux2Transformer2DModel)
+        pipeline: Any = Flux2Pipeline if self._dev else Flux2KleinPipeline
+        own = {} if self._dev else {"is_distilled": parts.card.distilled}
+        self._pipeline: Any = pipeline(  # Any here and above: their annotations are narrower than what they take
+            scheduler=parts.other("scheduler", FlowMatchEulerDiscreteScheduler),
+            vae=self._vae,
+            text_encoder=self._text_encoder,
+            # dev's folder holds a PixtralProcessor, which cannot be made without torchvision. For texts alone it does
+            # no more than the tokenizer inside it.
+            tokenizer=parts.other("tokenizer", AutoTokenizer),
+            transformer=self._transformer,
+            **own,
+        )
+        self._pipeline.set_progress_bar_config(disable=True)
 
     @property
-    def denoiser(self) -> nn.Module:
-        return self._transformer
+    def networks(self) -> Mapping[str, nn.Module]:
+        return {"transformer": self._transformer}
 
     @property
     def text_identity(self) -> str:
-        parts = [folder_identity(self._location / p) for p in ("text_encoder", "tokenizer")]
         settings = (self.card.text_layers, self.card.text_tokens, str(self.placement.dtype))
-        return hashlib.sha256(repr((parts, settings)).encode()).hexdigest()
+        return self._parts.identity("text_encoder", "tokenizer", settings=settings)
 
     @property
     def image_identity(self) -> str:
-        return folder_identity(self._location / "vae")
+        return self._parts.identity("vae")
 
     # --- text
 
     @torch.no_grad()
-    def encode_text(self, texts: list[str]) -> list[Condition]:
+    def encode_text(self, texts: Sequence[str], references: Sequence[Image.Image] = ()) -> list[Condition]:
         if self._text_encoder is None:
             raise RuntimeError("the text encoder has been released; encode prompts before training")
         rows: list[Condition] = []
@@ -103,88 +137,103 @@ class Flux2:
 
     @torch.no_grad()
     def encode_images(self, pixels: Tensor) -> Tensor:
-        pixels = pixels.to(self.placement.device, self._vae.dtype)
-        rows = [self._pipeline._encode_vae_image(p[None], generator=None) for p in pixels]
-        return torch.cat(rows).float().cpu()
+        return encode_latents(self._vae, pixels.to(self.placement.device, self._vae.dtype)).float().cpu()
+
+    def reference_size(self, source: tuple[int, int], target: tuple[int, int]) -> tuple[int, int]:
+        """That of the picture to be drawn: what stays the same in an edit then stays in place. No more than the
+        pipeline takes."""
+        width, height = target
+        if width * height <= MOST_REFERENCE_PIXELS:
+            return target
+        scale = math.sqrt(MOST_REFERENCE_PIXELS / (width * height))
+        multiple = self.card.multiple
+        return int(width * scale) // multiple * multiple, int(height * scale) // multiple * multiple
 
     def release_encoders(self) -> None:
         """Only the text encoder goes: samples and references still need the VAE."""
         self._text_encoder = None
         self._pipeline.text_encoder = None
-        if self.placement.device.type == "cuda":
-            torch.cuda.empty_cache()
+        release_unused(self.placement.device)
 
     # --- training
 
-    def draw_times(self, u: Tensor, tokens: int, how: str, shift: float | None) -> Tensor:
-        """Logit-normal by itself, moved towards noise for large pictures as FLUX.1 and .2 do (3.16 at 1024²)."""
-        t = timesteps.uniform(u) if how == "uniform" else timesteps.logit_normal(u)
-        if shift is None:
-            shift = 1.0 if how == "uniform" else resolution_shift(tokens)
-        return timesteps.shifted(t, shift)
-
-    def predict_velocity(
-        self, x_t: Tensor, t: Tensor, conditions: list[Condition], references: Tensor | None
+    def predict(
+        self, x_t: Tensor, t: Tensor, conditions: Sequence[Condition], references: Sequence[Tensor] = ()
     ) -> Tensor:
         device, dtype = self.placement.device, self.placement.dtype
-        batch, channels, height, width = x_t.shape
+        batch, _, height, width = x_t.shape
         text = torch.stack([c["embeds"] for c in conditions]).to(device, dtype)  # (B, L, D)
-        tokens, ids = pack(x_t), token_ids(height, width, 0)
-        if references is not None:
-            tokens = torch.cat([tokens, pack(references)], dim=1)
-            ids = torch.cat([ids, token_ids(references.shape[-2], references.shape[-1], REFERENCE_TIME)])
+        tokens, ids = [pack(x_t)], [token_ids(height, width, 0)]
+        for number, reference in enumerate(references, start=1):
+            tokens.append(pack(reference))
+            ids.append(token_ids(reference.shape[-2], reference.shape[-1], REFERENCE_TIME * number))
         out = self._transformer(
-            hidden_states=tokens.to(device, dtype),
+            hidden_states=torch.cat(tokens, dim=1).to(device, dtype),
             encoder_hidden_states=text,
             timestep=t.to(device, dtype),
-            img_ids=ids.to(device),
+            img_ids=torch.cat(ids).to(device),
             txt_ids=text_ids(text.shape[1]).to(device),
-            guidance=None,
+            guidance=torch.full((batch,), TRAINING_GUIDANCE, device=device) if self._dev else None,
             return_dict=False,
         )[0]
-        return out[:, : height * width].permute(0, 2, 1).reshape(batch, channels, height, width)
+        return unpack(out[:, : height * width], height, width)
 
     # --- sampling
 
     def sample(self, picture: Picture, on_step: Callable[[int], None] | None = None) -> Image.Image:
-        def after_step(pipe: Any, step: int, t: Any, values: dict[str, Any]) -> dict[str, Any]:
-            if on_step is not None:
-                on_step(step + 1)
-            return {}
-
         device, dtype = self.placement.device, self.placement.dtype
+        negative = {} if self._dev else {"negative_prompt_embeds": picture.negative["embeds"][None].to(device, dtype)}
         latents = self._pipeline(
-            image=picture.reference,
+            image=list(picture.references) or None,
             prompt_embeds=picture.condition["embeds"][None].to(device, dtype),
-            negative_prompt_embeds=picture.negative["embeds"][None].to(device, dtype),
             width=picture.width,
             height=picture.height,
             num_inference_steps=picture.steps,
             guidance_scale=picture.guidance,
             generator=torch.Generator().manual_seed(picture.seed),
-            callback_on_step_end=after_step,
+            callback_on_step_end=telling(on_step),
             output_type="latent",
+            **negative,
         ).images
         with torch.no_grad():  # decoded here, since the VAE is in fp32 whatever the transformer is in
+            if self._dev:  # whose pipeline hands out the tokens as they are, klein's what the VAE decodes
+                side = self.card.multiple
+                latents = unfold(self._vae, unpack(latents, picture.height // side, picture.width // side))
             pixels = self._vae.decode(latents.to(self._vae.dtype), return_dict=False)[0]
         return self._pipeline.image_processor.postprocess(pixels, output_type="pil")[0]
-
-    def load_lora(self, path: Path, name: str) -> None:
-        self._pipeline.load_lora_weights(str(path), adapter_name=name)
-        if name not in self._pipeline.get_list_adapters().get(self.prefix, []):
-            raise ValueError("none of its layers is in this base")  # the loader only logs that
-
-    def set_strengths(self, strengths: dict[str, float]) -> None:
-        if strengths:
-            self._pipeline.set_adapters(list(strengths), list(strengths.values()))
 
     def lora_targets(self, preset: str) -> str:
         return TARGETS.get(preset, preset)
 
 
+@torch.no_grad()
+def encode_latents(vae: Any, pixels: Tensor) -> Tensor:
+    """(B, 3, H, W) in [-1, 1] to latents (B, 4c, H/16, W/16): 2 x 2 of the VAE's c channels as one, then normalised."""
+    rows = [vae.encode(p[None]).latent_dist.mode() for p in pixels]
+    mean, spread = _statistics(vae)
+    return (pixel_unshuffle(torch.cat(rows), 2) - mean) / spread
+
+
+def unfold(vae: Any, latents: Tensor) -> Tensor:
+    """Latents (B, 4c, h, w) as the VAE decodes them: (B, c, 2h, 2w), in its number format."""
+    mean, spread = _statistics(vae)
+    return pixel_shuffle(latents.to(vae.dtype) * spread + mean, 2)
+
+
+def _statistics(vae: Any) -> tuple[Tensor, Tensor]:
+    """Mean and spread of the folded latents, (1, 4c, 1, 1) each."""
+    spread = torch.sqrt(vae.bn.running_var.view(1, -1, 1, 1) + vae.config["batch_norm_eps"])
+    return vae.bn.running_mean.view(1, -1, 1, 1), spread
+
+
 def pack(latents: Tensor) -> Tensor:
     """(B, C, h, w) to tokens (B, h·w, C)."""
     return latents.flatten(2).permute(0, 2, 1)
+
+
+def unpack(tokens: Tensor, height: int, width: int) -> Tensor:
+    """(B, h·w, C) to (B, C, h, w)."""
+    return tokens.permute(0, 2, 1).reshape(tokens.shape[0], tokens.shape[2], height, width)
 
 
 def token_ids(height: int, width: int, time: int) -> Tensor:
@@ -195,30 +244,3 @@ def token_ids(height: int, width: int, time: int) -> Tensor:
 def text_ids(length: int) -> Tensor:
     """(L, 4) positions of the text tokens: only the last coordinate counts up."""
     return torch.cartesian_prod(torch.arange(1), torch.arange(1), torch.arange(1), torch.arange(length))
-
-
-def resolution_shift(tokens: int) -> float:
-    """exp(mu), mu linear from 0.5 at 256 tokens to 1.15 at 4096 (the FLUX schedule), flat below 256.
-
-    Small pictures have less redundancy, so that the same noise destroys more of them.
-    """
-    mu = 0.5 + (max(tokens, 256) - 256) / (4096 - 256) * (1.15 - 0.5)
-    return float(torch.tensor(mu).exp())
-
-
-def _download(card: Card) -> Path:
-    """The hub repository as a local folder; resumes, and uses the local cache when it is complete."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    patterns = [
-        "model_index.json",
-        *(f"{p}/*" for p in ("scheduler", "vae", "text_encoder", "tokenizer", "transformer")),
-    ]
-    try:
-        return Path(snapshot_download(card.location, allow_patterns=patterns))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as e:
-        raise InputError(
-            f"base '{card.name}': {card.repository} cannot be fetched ({e}). "
-            "Fix: check the network and access rights (HF_TOKEN), or set `base` to a local folder"
-        ) from e

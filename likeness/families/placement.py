@@ -1,15 +1,13 @@
 """Which device and number format to compute in."""
 
-from collections.abc import Generator
-from contextlib import contextmanager
-
 import torch
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from likeness.config.hardware import HardwareConfig
 from likeness.errors import InputError
 from likeness.families.base import Placement
 
+CUDA_ATTENTION = ("flash", "efficient", "cudnn")
+HALF_ATTENTION = ("flash", "cudnn")
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -26,10 +24,19 @@ def choose_placement(hardware: HardwareConfig) -> Placement:
         )
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise InputError("hardware.device: 'mps' is not there (it needs an Apple GPU). Fix: use 'auto' or 'cpu'")
+    if device.type != "cuda" and hardware.attention in CUDA_ATTENTION:
+        raise InputError(f"hardware.attention: '{hardware.attention}' needs a CUDA device. Fix: use 'auto' or 'math'")
+    if device.type == "cpu" and hardware.offload:
+        raise InputError("hardware.offload: a CPU has no other memory to keep blocks in. Fix: leave it out")
     if device.type == "cpu" and hardware.precision == "fp16":
         raise InputError("hardware.precision: 'fp16' is too slow on a CPU to be of use. Fix: use 'bf16' or 'fp32'")
     dtype = _best_dtype(device) if hardware.precision == "auto" else _DTYPES[hardware.precision]
-    return Placement(device, dtype)
+    if dtype == torch.float32 and hardware.attention in HALF_ATTENTION:
+        raise InputError(
+            f"hardware.attention: '{hardware.attention}' computes in bf16 or fp16 alone. Fix: use another one, or "
+            "hardware.precision: bf16"
+        )
+    return Placement(device, dtype, quantize=hardware.quantize, offload=hardware.offload, attention=hardware.attention)
 
 
 def _best_device() -> str:
@@ -52,18 +59,10 @@ def precision_name(dtype: torch.dtype) -> str:
     return next(name for name, value in _DTYPES.items() if value == dtype)
 
 
-@contextmanager
-def attention_for(placement: Placement) -> Generator[None]:
-    """The attention kernel to train with.
-
-    For the few hundred tokens that a CPU can afford, plain matrix products beat the fused kernel, whose backward
-    pass is slow there. Elsewhere torch chooses.
-    """
-    if placement.device.type == "cpu":
-        with sdpa_kernel(SDPBackend.MATH):
-            yield
-    else:
-        yield
+def release_unused(device: torch.device) -> None:
+    """Give memory that nothing holds any more back to the device, for others to take."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
 
 
 def set_up_torch(placement: Placement, threads: int | None) -> None:

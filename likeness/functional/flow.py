@@ -24,6 +24,15 @@ def velocity(x0: Tensor, noise: Tensor) -> Tensor:
     return noise - x0
 
 
-def squared_error(predicted: Tensor, target: Tensor) -> Tensor:
-    """Mean squared error per sample, in fp32: (B, …) and (B, …) to (B,)."""
-    return torch.mean((predicted.float() - target.float()) ** 2, dim=tuple(range(1, target.ndim)))
+def squared_error(predicted: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Mean squared error per sample, in fp32: (B, …) and (B, …) to (B,).
+
+    With `weights`, which broadcast to them and are not negative, the weighted mean: its scale stays that of the plain
+    one. A sample without any weight has error 0.
+    """
+    errors = (predicted.float() - target.float()) ** 2
+    over = tuple(range(1, target.ndim))
+    if weights is None:
+        return torch.mean(errors, dim=over)
+    weights = weights.to(errors).expand_as(errors)
+    return (errors * weights).sum(dim=over) / weights.sum(dim=over).clamp_min(torch.finfo(errors.dtype).tiny)

@@ -202,8 +202,13 @@ def _prompts(run: Path, run_json: dict[str, Any], seeds: dict[int, int], texts: 
         entry = by_index.get(index, {})
         text = texts.get(index) or str(entry.get("prompt") or f"prompt {index}")
         seed = seeds.get(index, entry.get("seed", sampling.get("seed")))
-        prompts.append(Prompt(index, text, seed, find_picture(run, entry.get("reference"))))
+        prompts.append(Prompt(index, text, seed, find_picture(run, first(entry.get("reference")))))
     return prompts
+
+
+def first(recorded: Any) -> Any:
+    """The first of a list; anything else as it is."""
+    return next(iter(recorded), None) if isinstance(recorded, list) else recorded  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
 
 
 def find_picture(run: Path, recorded: Any) -> Path | None:

@@ -1,18 +1,15 @@
 """The report of a run: one HTML file that holds all it shows, to be opened from disk or mailed to somebody."""
 
-import base64
-import hashlib
 from collections.abc import Iterator
-from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from likeness import durable
 from likeness.report.chart import Line, draw_chart
-from likeness.report.history import History, Prompt, find_picture, mapping, read_history
+from likeness.report.document import read_asset, render_document
+from likeness.report.history import History, Prompt, find_picture, first, mapping, read_history
 from likeness.report.pictures import data_uri, open_picture
 from likeness.report.settings import read_settings
 from likeness.report.usage import diffusers_script, sample_command
@@ -65,18 +62,14 @@ def write_report(run: Path) -> Path:
 def render_report(history: History) -> str:
     """The report as HTML text."""
     rows = list(_rows(history))
-    style = _read("page.css").replace("COLUMNS", str(max((len(row.cells) for row in rows), default=1)))
-    script = _read("page.js")
+    style = read_asset("page.css").replace("COLUMNS", str(max((len(row.cells) for row in rows), default=1)))
     chosen, defaults = read_settings(history)
-    environment = Environment(
-        loader=FunctionLoader(_read), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.get_template("page.html").render(
+    return render_document(
+        "page.html",
+        style,
+        read_asset("page.js"),
         history=history,
         facts=_facts(history),
-        style=Markup(style),
-        script=Markup(script),
-        policy=_policy(style, script),
         rows=rows,
         charts=list(_charts(history)),
         chosen=chosen,
@@ -87,22 +80,6 @@ def render_report(history: History) -> str:
         checkpoints=list(_checkpoints(history)),
         script_example=diffusers_script(history),
         command_example=sample_command(history),
-    )
-
-
-def _read(name: str) -> str:
-    return resources.files("likeness.report").joinpath(name).read_text(encoding="utf-8")
-
-
-def _policy(style: str, script: str) -> str:
-    """A content security policy under which this very style and script run, and nothing is fetched."""
-
-    def allow(text: str) -> str:
-        return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
-
-    return (
-        f"default-src 'none'; img-src data:; style-src {allow(style)}; script-src {allow(script)}; "
-        "base-uri 'none'; form-action 'none'"
     )
 
 
@@ -167,7 +144,7 @@ def _examples(history: History) -> Iterator[Example]:
         width, height = row.get("width"), row.get("height")
         yield Example(
             picture=_inlined(find_picture(history.folder, row.get("path")), THUMBNAIL_SIDE),
-            reference=_inlined(find_picture(history.folder, row.get("reference")), THUMBNAIL_SIDE),
+            reference=_inlined(find_picture(history.folder, first(row.get("references"))), THUMBNAIL_SIDE),
             name=path.replace("\\", "/").rpartition("/")[2],  # a mailed report need not tell whole paths
             caption=str(row.get("caption") or ""),
             size=f"{width}×{height}" if width and height else "",

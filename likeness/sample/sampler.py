@@ -4,7 +4,7 @@ One picture at a time: a batch would round differently, and any picture must be 
 """
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from likeness import durable
 from likeness.catalog import Card
 from likeness.config.sampling import PromptConfig, SamplingConfig
 from likeness.dataset.buckets import drawing_size, fit
-from likeness.dataset.ingest import open_rgb
+from likeness.dataset.formats import open_rgb
 from likeness.families.base import Condition, Family, Picture
 
 
@@ -29,7 +29,7 @@ class Request:
     steps: int
     guidance: float
     seed: int
-    reference: str | None = None  # path of the source picture
+    references: tuple[str, ...] = ()  # paths of the source pictures
 
     @property
     def texts(self) -> tuple[str, str]:
@@ -38,7 +38,7 @@ class Request:
 
 def settle(prompt: PromptConfig, sampling: SamplingConfig, card: Card) -> Request:
     """A prompt's own values, else the run's, else the base's. An edit takes the size of its source picture."""
-    source = open_rgb(Path(prompt.reference)) if prompt.reference else None
+    source = open_rgb(Path(prompt.reference[-1])) if prompt.reference else None
     width, height = prompt.width or sampling.width, prompt.height or sampling.height
     width, height = drawing_size(width, height, source, card.resolution, card.multiple)
     negative = sampling.negative_prompt if prompt.negative_prompt is None else prompt.negative_prompt
@@ -50,8 +50,24 @@ def settle(prompt: PromptConfig, sampling: SamplingConfig, card: Card) -> Reques
         steps=sampling.steps or card.steps,
         guidance=card.guidance if sampling.guidance is None else sampling.guidance,
         seed=sampling.seed if prompt.seed is None else prompt.seed,
-        reference=prompt.reference,
+        references=tuple(prompt.reference),
     )
+
+
+def encode_texts(family: Family, request: Request) -> dict[str, Condition]:
+    """The request's prompt and negative prompt, encoded as the family does beside its source pictures."""
+    references = references_of(family, request) if family.card.text_sees_references else []
+    texts = list(dict.fromkeys(request.texts))
+    return dict(zip(texts, family.encode_text(texts, references), strict=True))
+
+
+def references_of(family: Family, request: Request) -> list[Image.Image]:
+    """The source pictures at the sizes that the family encodes them in."""
+    found: list[Image.Image] = []
+    for path in request.references:
+        source = open_rgb(Path(path))
+        found.append(fit(source, family.reference_size(source.size, (request.width, request.height))))
+    return found
 
 
 def _rounded(side: int, multiple: int) -> int:
@@ -61,13 +77,10 @@ def _rounded(side: int, multiple: int) -> int:
 def draw(
     family: Family,
     request: Request,
-    conditions: dict[str, Condition],
+    conditions: Mapping[str, Condition],
     on_step: Callable[[int], None] | None = None,
 ) -> Image.Image:
     """Draw with the LoRAs that are active now. `conditions` hold the encoded prompt and negative prompt by text."""
-    reference = None
-    if request.reference:
-        reference = fit(open_rgb(Path(request.reference)), (request.width, request.height))
     picture = Picture(
         condition=conditions[request.prompt],
         negative=conditions[request.negative_prompt],
@@ -76,7 +89,7 @@ def draw(
         steps=request.steps,
         guidance=request.guidance,
         seed=request.seed,
-        reference=reference,
+        references=tuple(references_of(family, request)),
     )
     return family.sample(picture, on_step)
 

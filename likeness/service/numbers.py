@@ -23,5 +23,17 @@ def hardware(device: str, precision: str) -> HardwareConfig:
     try:
         return HardwareConfig.model_validate({"device": device, "precision": precision})
     except ValidationError as e:
-        problems = [f"--{'.'.join(map(str, p['loc']))}: {p['msg']} (got '{p['input']}')" for p in e.errors()]
-        raise InputError(*problems) from e
+        raise InputError(*option_problems(e)) from e
+
+
+def option_problems(error: ValidationError) -> list[str]:
+    """What is wrong with each option of a group of settings. Where a setting has words of its own for it, what was
+    given is not repeated."""
+    problems: list[str] = []
+    for found in error.errors(include_url=False):
+        option = f"--{str(found['loc'][0]).replace('_', '-')}"
+        if found["type"] == "value_error":
+            problems.append(f"{option}: {found['msg'].removeprefix('Value error, ')}")
+        else:
+            problems.append(f"{option}: {found['msg']} (got '{found['input']}')")
+    return problems

@@ -4,29 +4,30 @@ import json
 import os
 import shutil
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from likeness import __version__, durable
-from likeness.config.data import DatasetConfig
 from likeness.config.load import Loaded, config_digest, config_to_dict, read_config
-from likeness.config.plan import Plan, Suggestion, count_steps, hold_out_size, suggestions
+from likeness.config.plan import Plan, Suggestion, hold_out_size, suggestions
 from likeness.config.run import RunConfig
-from likeness.dataset.audit import Finding, findings
-from likeness.dataset.buckets import bucket_size, drawing_size
-from likeness.dataset.captions import apply_triggers
+from likeness.dataset.buckets import drawing_size
+from likeness.dataset.checks import Finding
+from likeness.dataset.formats import open_rgb
+from likeness.dataset.geometry import with_crops
 from likeness.dataset.holdout import split
-from likeness.dataset.ingest import open_rgb, read_folder, unused_files
 from likeness.dataset.manifest import Example, read_manifest, write_manifest
-from likeness.dataset.order import count_batches
-from likeness.dataset.pairs import read_pairs
 from likeness.errors import InputError
+from likeness.service.checking import as_problems, findings_of
+from likeness.service.plans import plan_run, with_tiles
+from likeness.service.reading import open_index, problems_of, read_datasets
 from likeness.service.workers import Worker
 
 # Settings that may differ when a run goes on: they do not change what has been learned so far.
 _FREE_ON_RESUME = (
     "hardware.",
+    "model.offline",
     "train.epochs",
     "train.state_every",
     "train.save_every",
@@ -52,53 +53,36 @@ class Prepared:
         return self.loaded.config
 
 
-def prepare(path: Path, overrides: list[str] | None = None) -> Prepared:
-    """Read settings and data, and check them. Raises InputError with every problem found; loads no model."""
+def prepare(path: Path, overrides: list[str] | None = None, workspace: Path | None = None) -> Prepared:
+    """Read settings and data, and check them. Raises InputError with every problem found; loads no model.
+
+    What was measured of the pictures is kept in the workspace, if one is given, so that the next time is faster.
+    """
     loaded = read_config(path, overrides or [])
     config, card = loaded.config, loaded.card
-    examples, problems = _read_examples(loaded)
-    problems += _prompt_problems(loaded)
+    readings = read_datasets(loaded, workspace)
+    examples, wrong_crops = with_crops([e for reading in readings for e in reading.examples])
+    problems = problems_of(loaded, readings) + wrong_crops + _prompt_problems(loaded)
+    problems += _lora_problems(loaded)
     if problems:
         raise InputError(*problems)
-    examples = apply_triggers(examples, config.trigger or None)
-    examples = split(examples, hold_out_size(len(examples), config.data.hold_out), config.train.seed)
-    resolution = config.data.resolution or card.resolution
-    found = findings(
-        examples,
-        kind=config.kind,
-        trigger=config.trigger or None,
-        resolution=resolution,
-        max_caption_tokens=card.text_tokens,
-    )
-    plan = _plan(examples, config, resolution, card.multiple)
-    return Prepared(loaded, examples, plan, found, _left_out(loaded), suggestions(len(examples), config, card))
+    examples = split(examples, _hold_out_size(examples, config), config.train.seed)
+    with open_index(workspace) as index:
+        found = findings_of(examples, config.kind, card, config.data.sides(card.resolution), index)
+    if stopping := as_problems(found, f"{path.name}: data.datasets"):
+        raise InputError(*stopping)
+    cut = with_tiles(examples, config, card)
+    plan = plan_run(cut, config, card)
+    own = sum(e.type == "train" for e in examples)
+    notes = [note for reading in readings for note in reading.notes]
+    return Prepared(loaded, cut.examples, plan, found, notes, suggestions(own, config, card))
 
 
-def _left_out(loaded: Loaded) -> list[str]:
-    if loaded.config.kind == "edit":
-        return []  # pairs: a file that belongs to none is refused
-    return [line for d in loaded.config.data.datasets for line in unused_files(Path(d.path), Path(d.path).name)]
-
-
-def _read_examples(loaded: Loaded) -> tuple[list[Example], list[str]]:
-    examples: list[Example] = []
-    problems: list[str] = []
-    for number, dataset in enumerate(loaded.config.data.datasets):
-        key = f"data.datasets.{number}.path"
-        label = f"{loaded.sources.get(key, loaded.path.name)}: {key}"
-        try:
-            examples += _read_dataset(loaded.config, dataset, number, label)
-        except InputError as e:
-            problems += e.problems
-    return examples, problems
-
-
-def _read_dataset(config: RunConfig, dataset: DatasetConfig, number: int, label: str) -> list[Example]:
-    path = Path(dataset.path)
-    if config.kind == "edit":
-        return read_pairs(path, repeats=dataset.repeats, instruction=dataset.instruction, dataset=number, label=label)
-    caption = dataset.caption or config.trigger or None
-    return read_folder(path, repeats=dataset.repeats, caption=caption, dataset=number, label=label)
+def _hold_out_size(examples: list[Example], config: RunConfig) -> int:
+    """Where a dataset is there to measure with, nothing is taken from the others by itself."""
+    if config.data.hold_out == "auto" and any(e.type == "validation" for e in examples):
+        return 0
+    return hold_out_size(sum(e.type == "train" for e in examples), config.data.hold_out)
 
 
 def _prompt_problems(loaded: Loaded) -> list[str]:
@@ -107,15 +91,20 @@ def _prompt_problems(loaded: Loaded) -> list[str]:
     sampling = loaded.config.sampling
     for number, prompt in enumerate(sampling.prompts):
         where = f"{loaded.path.name}: sampling.prompts.{number}.reference"
-        if prompt.reference is None:
+        if not prompt.reference:
             if loaded.config.kind == "edit":
                 problems.append(f"{where}: an edit needs a source picture to be tried on. Fix: add `reference: FILE`")
             continue
         if not loaded.card.edits:
             problems.append(f"{where}: base '{loaded.card.name}' takes no source pictures. Fix: leave it out")
             continue
+        if len(prompt.reference) > loaded.card.max_references:
+            problems.append(
+                f"{where}: {len(prompt.reference)} source pictures are more than base '{loaded.card.name}' takes. "
+                f"Fix: at most {loaded.card.max_references}"
+            )
         try:
-            source = open_rgb(Path(prompt.reference))
+            source = [open_rgb(Path(path)) for path in prompt.reference][-1]
         except InputError as e:
             problems += [f"{where}: {p}" for p in e.problems]
             continue
@@ -126,26 +115,16 @@ def _prompt_problems(loaded: Loaded) -> list[str]:
     return problems
 
 
-def _plan(examples: list[Example], config: RunConfig, resolution: int, multiple: int) -> Plan:
-    """The length of the run, exact for several buckets too: each bucket's last batch may be smaller."""
-    train = config.train
-    kept = [e for e in examples if not e.held_out]
-    counts: dict[int, list[int]] = {}
-    for e in kept:
-        counts.setdefault(e.dataset, [0, e.repeats])[0] += 1
-    plan = count_steps(
-        [(n, repeats) for n, repeats in counts.values()],
-        train.epochs,
-        train.batch_size,
-        train.gradient_accumulation,
-        held_out=len(examples) - len(kept),
-    )
-    buckets = [(bucket_size(e.width, e.height, resolution, multiple), e.repeats) for e in kept]
-    per_epoch = -(-count_batches(buckets, train.batch_size) // train.gradient_accumulation)
-    if per_epoch == plan.steps_per_epoch:
-        return plan
-    note = f"{plan.arithmetic}; {per_epoch * train.epochs} with one size per batch"
-    return replace(plan, steps_per_epoch=per_epoch, steps=per_epoch * train.epochs, arithmetic=note)
+def _lora_problems(loaded: Loaded) -> list[str]:
+    """LoRA files that the settings name must be there; whether they fit is seen once the base is loaded."""
+    lora = loaded.config.lora
+    named = {"lora.start_from": lora.start_from, "lora.training_adapter": lora.training_adapter}
+    return [
+        f"{loaded.sources.get(key, loaded.path.name)}: {key}: {path} is not there. "
+        "Fix: give the path of a .safetensors file"
+        for key, path in named.items()
+        if path not in (None, "auto", "off") and not Path(path).is_file()
+    ]
 
 
 def start(prepared: Prepared, workspace: Path) -> Path:
@@ -171,7 +150,8 @@ def discard(folder: Path) -> None:
         return
     for name in ("cache", "tensorboard"):
         shutil.rmtree(folder / name, ignore_errors=True)
-    for name in ("run.json", "manifest.jsonl", "events.jsonl", "log.txt", "lock", "report.html", "grid.png"):
+    files = ("run.json", "manifest.jsonl", "events.jsonl", "log.txt", "lock", "report.html", "grid.png")
+    for name in (*files, "tile-captions.jsonl"):
         (folder / name).unlink(missing_ok=True)
     with suppress(OSError):  # something else lies there
         folder.rmdir()
@@ -217,6 +197,7 @@ def resume(prepared: Prepared, workspace: Path) -> Path:
     fresh = _frozen(prepared)
     if prepared.config.hardware.threads is None:  # asked for, it wins; the last bits may differ then
         fresh["config"]["hardware"]["threads"] = frozen["config"]["hardware"]["threads"]
+    fresh["base"]["commits"] = frozen["base"].get("commits", {})
     durable.write_text(folder / "run.json", json.dumps(fresh, indent=2))
     return folder
 
@@ -238,12 +219,17 @@ def _changed_settings(prepared: Prepared, frozen: dict[str, Any]) -> list[str]:
     return problems
 
 
+def _identity(e: Example) -> tuple[object, ...]:
+    """What an example is to the training."""
+    return (e.path, e.sha256, e.caption, e.captions, e.reference_sha256s, e.mask_sha256, e.crop)
+
+
 def _changed_data(now: list[Example], then: list[Example]) -> list[str]:
     """A run learns from what it started with: tell what is different now."""
-    before, after = ({(e.path, e.sha256, e.caption, e.reference_sha256) for e in side} for side in (then, now))
+    before, after = ({_identity(e) for e in side} for side in (then, now))
     if before == after:
         return []
-    names = sorted({Path(path).name for path, *_ in before ^ after})
+    names = sorted({Path(str(path)).name for path, *_ in before ^ after})
     return [
         f"{', '.join(names[:5])}{' …' if len(names) > 5 else ''}: pictures or captions have changed since the run "
         "started. Fix: put them back, or start a new run with another name"

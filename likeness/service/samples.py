@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from likeness import durable
-from likeness.catalog import Card, resolve_base
+from likeness.catalog import Card, Choice, resolve_base
 from likeness.config.hardware import HardwareConfig
 from likeness.config.sampling import SEED_LIMIT
 from likeness.dataset.buckets import drawing_size
-from likeness.dataset.ingest import open_rgb
+from likeness.dataset.formats import open_rgb
 from likeness.errors import InputError
 from likeness.service.workers import Worker
 
@@ -47,6 +47,7 @@ class SampleJob:
 
     base: str
     prompts: tuple[str, ...]
+    parts_from: str | None = None  # where the parts are that a `base` of one file lacks
     loras: tuple[LoraUse, ...] = ()
     negative_prompt: str = ""
     seeds: tuple[int, ...] = (42,)
@@ -54,17 +55,17 @@ class SampleJob:
     height: int | None = None
     steps: int | None = None
     guidance: float | None = None
-    reference: Path | None = None
+    references: tuple[Path, ...] = ()
     output: Path | None = None  # a .png for one picture, else a folder
     hardware: HardwareConfig = field(default_factory=lambda: HardwareConfig(precision="fp32"))
 
 
 def start(job: SampleJob, workspace: Path) -> Worker:
     """Check the request and start a worker on it. Raises InputError; loads no model."""
-    card = resolve_base(job.base)
+    card = resolve_base(job.base, choice=Choice(parts_from=job.parts_from))
     if not job.prompts:
         raise InputError("--prompt: nothing to draw. Fix: give at least one prompt")
-    _check_numbers(job)
+    _check_numbers(job, card)
     width, height = _size(job, card)
     requests: list[dict[str, Any]] = [
         {
@@ -75,7 +76,7 @@ def start(job: SampleJob, workspace: Path) -> Worker:
             "steps": job.steps or card.steps,
             "guidance": card.guidance if job.guidance is None else job.guidance,
             "seed": seed,
-            "reference": str(job.reference.resolve()) if job.reference else None,
+            "references": [str(path.resolve()) for path in job.references],
         }
         for prompt in job.prompts
         for seed in job.seeds
@@ -87,6 +88,7 @@ def start(job: SampleJob, workspace: Path) -> Worker:
         folder = folder.with_name(f"{folder.name.split('_')[0]}_{number}")
     content = {
         "base": job.base,
+        "parts_from": job.parts_from,
         "loras": [{"path": str(use.path), "strength": use.strength} for use in job.loras],
         "requests": requests,
         "outputs": [str(p) for p in _outputs(job, len(requests), folder)],
@@ -102,11 +104,13 @@ def result(folder: Path) -> dict[str, Any]:
     return json.loads((folder / "result.json").read_text())
 
 
-def _check_numbers(job: SampleJob) -> None:
+def _check_numbers(job: SampleJob, card: Card) -> None:
     if job.steps is not None and job.steps < 1:
         raise InputError(f"--steps: {job.steps} are too few. Fix: at least 1")
     if job.guidance is not None and not 0 <= job.guidance <= MOST_GUIDANCE:
-        raise InputError(f"--guidance: {job.guidance} is out of range. Fix: from 0 to {MOST_GUIDANCE}; 1 is off")
+        raise InputError(
+            f"--guidance: {job.guidance} is out of range. Fix: from 0 to {MOST_GUIDANCE}; usual is {card.guidance_words}"
+        )
     for seed in job.seeds:
         if not 0 <= seed <= SEED_LIMIT:
             raise InputError(f"--seed: {seed} is out of range. Fix: from 0 to {SEED_LIMIT}")
@@ -119,11 +123,13 @@ def _size(job: SampleJob, card: Card) -> tuple[int, int]:
     for name, side in (("--width", job.width), ("--height", job.height)):
         if side is not None and (side < card.multiple or side % card.multiple):
             raise InputError(f"{name}: {side} is not a multiple of {card.multiple}, which base '{card.name}' needs")
-    if job.reference is None:
+    if not job.references:
         return drawing_size(job.width, job.height, None, card.resolution, card.multiple)
     if not card.edits:
         raise InputError(f"--reference: base '{card.name}' takes no source pictures. Fix: leave it out")
-    source = open_rgb(job.reference)
+    if len(job.references) > card.max_references:
+        raise InputError(f"--reference: base '{card.name}' takes at most {card.max_references} source pictures")
+    source = [open_rgb(path) for path in job.references][-1]
     width, height = drawing_size(job.width, job.height, source, card.resolution, card.multiple)
     if problem := card.edit_size_problem(width, height):
         raise InputError(f"--reference: {problem} (--width, --height)")

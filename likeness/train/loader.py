@@ -1,146 +1,234 @@
 """From manifest rows to batches of cached tensors."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from likeness.config.data import DataConfig
-from likeness.dataset.buckets import bucket_size, fit
-from likeness.dataset.ingest import open_rgb
-from likeness.dataset.manifest import Example
+from likeness.dataset.augment import View, plain_view, show, texts_of, views_of
+from likeness.dataset.geometry import Frame, frame_of, reference_frame, shown_sizes
+from likeness.dataset.manifest import Box, Example
+from likeness.dataset.order import Visit
+from likeness.dataset.tiles import moved_box
 from likeness.events import Stage
 from likeness.families.base import Condition, Family
 from likeness.functional.randomness import derived_seed, uniform
 from likeness.train.cache import Cache, key_of
+from likeness.train.views import Source, learned_share, opened, pixels
 
-CROP_VARIANTS = 4  # places of a random crop per picture; cached latents make more of them costly
+Key = str  # of an entry in the cache
+Size = tuple[int, int]  # width, height in pixels
 
 
 @dataclass(frozen=True)
-class View:
-    """One way to show a picture: where it is cropped and whether it is mirrored."""
+class Shown:
+    """A picture with its references and its mask in one frame and view."""
 
-    offset: tuple[float, float]  # 0 left or top … 1 right or bottom
-    flip: bool
+    latents: Key
+    references: tuple[Key, ...]
+    mask: Key | None
+
+
+@dataclass(frozen=True)
+class Sized:
+    """An example at one of the sizes that it is shown at."""
+
+    size: Size
+    reference_sizes: tuple[Size, ...]  # of each reference; none for kinds without
+    views: tuple[tuple[Shown, ...], ...]  # for each place that a tile takes from epoch to epoch: the variations
+    texts: tuple[Key, ...]  # the variations of its caption, its own first
+    empty_text: Key  # stands in for a dropped caption
+
+    @property
+    def bucket(self) -> tuple[Size, ...]:
+        """What a batch must have in common: the size of the picture, then those of its references."""
+        return (self.size, *self.reference_sizes)
+
+    @property
+    def plain(self) -> Shown:
+        """The view without random changes, of a tile at its own place."""
+        return self.views[0][0]
 
 
 @dataclass(frozen=True)
 class Item:
-    """An example made ready: cache keys, one for each view."""
+    """An example made ready, at each of its sizes."""
 
     example: Example
-    size: tuple[int, int]  # width, height in pixels
-    latent_keys: tuple[str, ...]
-    reference_keys: tuple[str, ...]  # empty for kinds without references
-    text_key: str
+    sizes: tuple[Sized, ...]
 
     @property
-    def bucket(self) -> tuple[int, int]:
-        return self.size
+    def buckets(self) -> tuple[tuple[Size, ...], ...]:
+        return tuple(sized.bucket for sized in self.sizes)
 
 
 @dataclass(frozen=True)
 class Batch:
+    """What goes through the model at once, all of one size."""
+
     x0: Tensor  # (B, C, h, w)
-    references: Tensor | None  # (B, C, h, w)
+    references: Sequence[Tensor]  # the first, second … reference of every example, each (B, C, h', w')
     conditions: list[Condition]
+    masks: Tensor | None = None  # (B, 1, h, w): weights of the errors, 0 to 1
+    weights: Tensor | None = None  # (B,): of the examples
 
 
 @dataclass(frozen=True)
 class Slot:
-    """One place in a batch: which item, and which draws belong to it."""
+    """One place in a batch: which example at which size, and which draws belong to it."""
 
-    item: int
+    visit: Visit
     number: int  # counts over all micro-batches of a step
 
 
-def views_of(example: Example, size: tuple[int, int], data: DataConfig, seed: int) -> list[View]:
-    """The views that a picture is trained in; one in the middle unless crops are random."""
-    offsets = [(0.5, 0.5)]
-    slack = example.width * size[1] != example.height * size[0]
-    if data.crop == "random" and slack:
-        rng = np.random.default_rng(derived_seed(seed, "crop", example.id))
-        offsets = [(float(x), float(y)) for x, y in rng.random((CROP_VARIANTS, 2))]
-    flips = (False, True) if data.flip else (False,)
-    return [View(offset, flip) for offset in offsets for flip in flips]
+class Preparation:
+    """Collects what has to be encoded for examples; a key stands for all that decides its entry."""
 
+    def __init__(self, family: Family, data: DataConfig, sides: Sequence[int], seed: int, epochs: int):
+        self.family, self.data, self.sides, self.seed, self.epochs = family, data, sides, seed, epochs
+        self.pictures: dict[Key, tuple[Source, Frame, View]] = {}
+        self.masks: dict[Key, tuple[Source, Frame, View, Key]] = {}  # with the latents that it lies over
+        self.texts: dict[Key, tuple[str, tuple[tuple[Source, Frame], ...]]] = {}
+        self._images, self._words = family.image_identity, family.text_identity
 
-def pixels(path: str, size: tuple[int, int], view: View) -> Tensor:
-    """(3, H, W) in [-1, 1]."""
-    image = fit(open_rgb(Path(path)), size, view.offset)
-    if view.flip:
-        image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    return torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 127.5 - 1
+    def item(self, e: Example) -> Item:
+        """Held-out examples are only measured with, so they are not varied."""
+        sizes = shown_sizes(e, self.sides, self.family.card.multiple, self.data)
+        settings = self.data.augment
+        views = (plain_view(settings),) if e.held_out else views_of(e.id, settings, self.seed)
+        captions = e.captions or (e.caption,)
+        texts = (captions[0],) if e.held_out else texts_of(captions, self.data.captions, e.id, self.seed)
+        boxes = self._boxes(e)
+        return Item(e, tuple(self._sized(e, size, boxes, views, texts) for size in sizes))
+
+    def _boxes(self, e: Example) -> tuple[Box | None, ...]:
+        """Where each epoch shows a tile, its own place first; one place for all else."""
+        if not any(e.moves or ()):
+            return (e.crop,)
+        picture, crops = opened(e.path, e.sha256), self.data.detail_crops
+        epochs = range(2, self.epochs + 1)
+        return (e.crop, *(moved_box(e, picture, crops, self.seed, epoch) for epoch in epochs))
+
+    def _sized(
+        self, e: Example, size: Size, boxes: Sequence[Box | None], views: Sequence[View], texts: Sequence[str]
+    ) -> Sized:
+        sizes = tuple(self.family.reference_size(source, size) for source in e.reference_sizes)
+        target = Source(e.path, e.sha256, (e.width, e.height), e.mask, e.mask_sha256)
+        references = [Source(*r) for r in zip(e.references, e.reference_sha256s, e.reference_sizes, strict=True)]
+
+        def frames(box: Box | None) -> tuple[Frame, list[tuple[Source, Frame]]]:
+            frame = frame_of(e, size, self.data, box)
+            seen = [reference_frame(e, n, s, frame) for n, s in enumerate(sizes)]
+            return frame, list(zip(references, seen, strict=True))
+
+        def shown(box: Box | None, view: View) -> Shown:
+            frame, seen = frames(box)
+            latents = self._picture(target, frame, view)
+            keys = tuple(self._picture(source, f, view) for source, f in seen)
+            return Shown(latents, keys, self._mask(target, frame, view, latents))
+
+        seen = tuple(frames(boxes[0])[1]) if self.family.card.text_sees_references else ()
+        return Sized(
+            size,
+            sizes,
+            tuple(tuple(shown(box, view) for view in views) for box in boxes),
+            tuple(self._text(text, seen) for text in texts),
+            self._text("", seen),
+        )
+
+    def _picture(self, source: Source, frame: Frame, view: View) -> Key:
+        key = key_of("latents", source.sha256, frame, view, self._images)
+        self.pictures[key] = (source, frame, view)
+        return key
+
+    def _mask(self, source: Source, frame: Frame, view: View, latents: Key) -> Key | None:
+        masked = source.mask is not None and self.data.masked_loss.enabled
+        if not (masked or frame.padded):
+            return None
+        source = source if masked else replace(source, mask=None, mask_sha256=None)
+        own = source.sha256 if source.mask == source.path else source.mask_sha256  # alpha: another picture in one file
+        key = key_of("mask", masked, own, source.size, frame, view.shape, self._images)
+        self.masks[key] = (source, frame, view, latents)
+        return key
+
+    def _text(self, text: str, seen: tuple[tuple[Source, Frame], ...]) -> Key:
+        key = key_of("text", text, self._words, *((s.sha256, frame) for s, frame in seen))
+        self.texts[key] = (text, seen)
+        return key
+
+    def encode(self, key: Key, cache: Cache) -> None:
+        """Make one entry. Masks are made after their latents."""
+        if key in self.texts:
+            text, seen = self.texts[key]
+            pictures = [show(opened(s.path, s.sha256), frame, View()) for s, frame in seen]
+            cache.put(key, self.family.encode_text([text], pictures)[0])
+        elif key in self.pictures:
+            cache.put(key, {"latents": self.family.encode_images(pixels(*self.pictures[key])[None])[0]})
+        else:
+            source, frame, view, latents = self.masks[key]
+            height, width = cache.get(latents)["latents"].shape[-2:]
+            cache.put(key, {"mask": learned_share(source, frame, view, (width, height))})
+
+    def missing(self, cache: Cache) -> list[Key]:
+        return [key for key in (*self.texts, *self.pictures, *self.masks) if not cache.has(key)]
 
 
 def prepare(
-    family: Family, examples: Sequence[Example], data: DataConfig, resolution: int, seed: int, cache: Cache
+    family: Family,
+    examples: Sequence[Example],
+    data: DataConfig,
+    resolution: int,
+    seed: int,
+    cache: Cache,
+    epochs: int = 1,
 ) -> Iterator[Stage | list[Item]]:
     """Encode what the cache lacks, telling the progress; the last thing yielded is the list of items."""
-    jobs: dict[str, tuple[str, tuple[int, int], View]] = {}
-    texts: dict[str, str] = {}
-    items: list[Item] = []
-    image_identity, text_identity = family.image_identity, family.text_identity
-
-    def text_key(text: str) -> str:
-        key = _text_key(text, text_identity)
-        texts[key] = text
-        return key
-
-    def latent_key(path: str, sha256: str, size: tuple[int, int], view: View) -> str:
-        key = key_of("latents", sha256, size, view, image_identity)
-        jobs[key] = (path, size, view)
-        return key
-
-    for e in examples:
-        size = bucket_size(e.width, e.height, resolution, family.card.multiple)
-        views = views_of(e, size, data, seed)
-        references: tuple[str, ...] = ()
-        if e.reference is not None and e.reference_sha256 is not None:
-            references = tuple(latent_key(e.reference, e.reference_sha256, size, v) for v in views)
-        latents = tuple(latent_key(e.path, e.sha256, size, v) for v in views)
-        items.append(Item(e, size, latents, references, text_key(e.caption)))
-    text_key("")  # for caption dropout
-
-    missing = [k for k in [*texts, *jobs] if not cache.has(k)]
+    work = Preparation(family, data, data.sides(resolution), seed, epochs)
+    items = [work.item(e) for e in examples]
+    missing = work.missing(cache)
     for done, key in enumerate(missing):
         yield Stage(name="encoding", done=done, total=len(missing))
-        if key in texts:
-            cache.put(key, family.encode_text([texts[key]])[0])
-        else:
-            path, size, view = jobs[key]
-            cache.put(key, {"latents": family.encode_images(pixels(path, size, view)[None])[0]})
+        work.encode(key, cache)
+    opened.cache_clear()
+    cache.pack()
     yield Stage(name="encoding", done=len(missing), total=len(missing))
     yield items
 
 
-def empty_text_key(family: Family) -> str:
-    """The cache key of the empty caption, which stands in for dropped ones."""
-    return _text_key("", family.text_identity)
-
-
-def _text_key(text: str, identity: str) -> str:
-    return key_of("text", text, identity)
-
-
 def load_batch(
-    cache: Cache, items: Sequence[Item], slots: Sequence[Slot], empty_key: str, *, dropout: float, seed: int, step: int
+    cache: Cache, items: Sequence[Item], slots: Sequence[Slot], data: DataConfig, *, seed: int, step: int, epoch: int
 ) -> Batch:
-    """The tensors of one micro-batch. View and caption dropout are drawn from (seed, step, slot)."""
+    """The tensors of one micro-batch. View, caption and caption dropout are drawn from (seed, step, slot)."""
     latents: list[Tensor] = []
-    references: list[Tensor] = []
+    references: list[list[Tensor]] = []
     conditions: list[Condition] = []
+    masks: list[Key | None] = []
     for slot in slots:
-        item = items[slot.item]
-        view = derived_seed(seed, "view", step, slot.number) % len(item.latent_keys)
-        latents.append(cache.get(item.latent_keys[view])["latents"])
-        if item.reference_keys:
-            references.append(cache.get(item.reference_keys[view])["latents"])
-        dropped = uniform(seed, "caption dropout", step, slot.number) < dropout
-        conditions.append(cache.get(empty_key if dropped else item.text_key))
-    return Batch(torch.stack(latents), torch.stack(references) if references else None, conditions)
+        sized = items[slot.visit.example].sizes[slot.visit.bucket]
+        places = sized.views[(epoch - 1) % len(sized.views)]
+        shown = places[derived_seed(seed, "view", step, slot.number) % len(places)]
+        latents.append(cache.get(shown.latents)["latents"])
+        references.append([cache.get(key)["latents"] for key in shown.references])
+        masks.append(shown.mask)
+        dropped = uniform(seed, "caption dropout", step, slot.number) < data.captions.dropout
+        text = sized.texts[derived_seed(seed, "caption", step, slot.number) % len(sized.texts)]
+        conditions.append(cache.get(sized.empty_text if dropped else text))
+    x0 = torch.stack(latents)
+    weights = torch.tensor([items[slot.visit.example].example.loss_weight for slot in slots])
+    return Batch(
+        x0,
+        [torch.stack(r) for r in zip(*references, strict=True)],
+        conditions,
+        mask_weights(masks, x0, data.masked_loss.outside, cache),
+        weights if (weights != 1).any() else None,
+    )
+
+
+def mask_weights(masks: Sequence[Key | None], x0: Tensor, outside: float, cache: Cache) -> Tensor | None:
+    """(B, 1, h, w), `outside` where a mask is black and 1 where it is white; None where nothing is masked."""
+    if not any(masks):
+        return None
+    whole = torch.ones(1, *x0.shape[-2:])
+    return torch.stack([outside + (1 - outside) * cache.get(key)["mask"] if key else whole for key in masks])

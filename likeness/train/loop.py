@@ -3,9 +3,8 @@
 import math
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -13,14 +12,16 @@ from likeness import events
 from likeness.catalog import Card
 from likeness.config.run import RunConfig
 from likeness.dataset.manifest import Example
-from likeness.dataset.order import count_batches, epoch_batches
-from likeness.errors import RunFailed
-from likeness.families import Family, open_family
-from likeness.families.placement import attention_for, choose_placement, precision_name, set_up_torch
+from likeness.dataset.order import Visit, count_batches, epoch_batches
+from likeness.errors import InputError, RunFailed
+from likeness.families import Family, memory, open_family
+from likeness.families.placement import choose_placement, precision_name, set_up_torch
+from likeness.functional.objective import weighted
 from likeness.functional.randomness import derived_seed
 from likeness.lora import inject as lora
-from likeness.train import loader, optim, resume
+from likeness.train import loader, optim, resume, starting
 from likeness.train.cache import Cache
+from likeness.train.conditions import conditions, differences
 from likeness.train.memory import memory_used
 from likeness.train.step import micro_step
 
@@ -72,15 +73,19 @@ def _train(
     job: Job, should_stop: Callable[[], bool], make_epoch_end: MakeEpochEnd
 ) -> Generator[events.Event, None, int]:
     config = job.config
-    placement = choose_placement(config.hardware)
-    set_up_torch(placement, config.hardware.threads)
     yield events.Stage(name="loading")
-    family = open_family(job.card, placement)
+    family = _open_base(job)
+    placement = family.placement
     cache = Cache(job.folder / "cache")
     state = resume.read_state(job.folder / "state")
-    resolution = config.data.resolution or job.card.resolution
+    # So that a wrong setting is told before anything is encoded.
+    start = starting.find_start(config.lora, family, state.numbers["files"] if state else None)
+    now = conditions(placement, config.hardware)
+    for message in (*start.notes, *(differences(state.numbers.get("conditions", now), now) if state else ())):
+        yield events.Note(message=message)
     items: list[loader.Item] = []
-    for progress in loader.prepare(family, job.examples, config.data, resolution, config.train.seed, cache):
+    seed, epochs = config.train.seed, config.train.epochs
+    for progress in loader.prepare(family, job.examples, config.data, job.card.resolution, seed, cache, epochs):
         if isinstance(progress, list):
             items = progress
             continue
@@ -89,7 +94,7 @@ def _train(
             raise _StopAsked(state.step if state else 0)
     finish = make_epoch_end(job, family, items, cache)
     family.release_encoders()
-    run = _Run(job, family, [i for i in items if not i.example.held_out], cache)
+    run = _Run(job, family, [i for i in items if not i.example.held_out], cache, start)
     run.load(state)
 
     def results(epoch: int) -> Iterator[events.Event]:
@@ -108,83 +113,103 @@ def _train(
         precision=precision_name(placement.dtype),
         resumed_at=run.step,
     )
-    with attention_for(placement):
-        if run.step % run.steps_per_epoch == 0:
-            yield from results(run.step // run.steps_per_epoch)
-        while run.step < run.steps:
-            epoch = run.step // run.steps_per_epoch + 1
-            for micro_batches in run.groups(epoch)[run.step % run.steps_per_epoch :]:
-                yield run.update(micro_batches, epoch)
-                stop, every = should_stop(), config.train.state_every
-                if stop or (every and run.step % every == 0):
-                    run.save()
-                if stop:
-                    raise _StopAsked(run.step)
-            run.save()
-            yield from results(epoch)
+    if run.step % run.steps_per_epoch == 0:
+        yield from results(run.step // run.steps_per_epoch)
+    while run.step < run.steps:
+        epoch = run.step // run.steps_per_epoch + 1
+        for micro_batches in run.groups(epoch)[run.step % run.steps_per_epoch :]:
+            yield run.update(micro_batches, epoch)
+            stop, every = should_stop(), config.train.state_every
+            if stop or (every and run.step % every == 0):
+                run.save()
+            if stop:
+                raise _StopAsked(run.step)
+        run.save()
+        yield from results(epoch)
     return run.step
+
+
+def _open_base(job: Job) -> Family:
+    """Raises InputError where the base or a setting does not suit."""
+    config = job.config
+    placement = choose_placement(config.hardware)
+    trains_text = optim.text_encoder_rate(config.optim, job.card) > 0
+    placement = replace(placement, train_text_encoder=trains_text)
+    set_up_torch(placement, config.hardware.threads)
+    family = open_family(job.card, placement)
+    try:
+        family.objective = weighted(family.objective, config.train.min_snr)
+    except ValueError as e:
+        raise InputError(f"train.min_snr: not with base '{job.card.name}' ({e}). Fix: leave it out") from e
+    return family
 
 
 class _Run:
     """What changes from step to step: weights, their average, the optimizer."""
 
-    def __init__(self, job: Job, family: Family, items: list[loader.Item], cache: Cache):
+    def __init__(self, job: Job, family: Family, items: list[loader.Item], cache: Cache, start: starting.Start):
         self.job, self.config, self.family, self.items, self.cache = job, job.config, family, items, cache
-        settings, train = job.config.lora, job.config.train
-        lora.inject(
-            family.denoiser,
-            rank=settings.rank,
-            alpha=settings.alpha,
-            dropout=settings.dropout,
-            targets=family.lora_targets(settings.targets),
-            seed=derived_seed(train.seed, "lora"),
-        )
-        family.denoiser.train()
-        if job.config.hardware.gradient_checkpointing:
-            denoiser: Any = family.denoiser
-            denoiser.enable_gradient_checkpointing()
-        self.weights = lora.trainable(family.denoiser)
-        self.optimizer = optim.build_optimizer(job.config.optim, self.weights.values(), family.placement.device)
+        train = job.config.train
+        self.start = start
+        starting.put_in(start, family, dropout=job.config.lora.dropout, seed=derived_seed(train.seed, "lora"))
+        for network in family.networks.values():
+            network.train()
+        hardware = job.config.hardware
+        denoiser = next(iter(family.networks.values()))
+        memory.prepare_training(denoiser, family.blocks, hardware.checkpointing, hardware.compile)
+        self.weights = lora.trainable(family.networks)
+        self.optimizer = optim.build_optimizer(job.config.optim, self._groups(), family.placement.device)
         self.average = optim.Average(self.weights, train.ema_decay) if train.ema_decay else None
-        self.buckets = [(i.bucket, i.example.repeats) for i in items]
+        self.buckets = [(i.buckets, i.example.repeats) for i in items]
         batches = count_batches(self.buckets, train.batch_size)
         self.steps_per_epoch = math.ceil(batches / train.gradient_accumulation)
         self.steps = self.steps_per_epoch * train.epochs
         self.step = 0
         self.skips = 0
-        self.empty_key = loader.empty_text_key(family)
 
-    def groups(self, epoch: int) -> list[tuple[tuple[int, ...], ...]]:
+    def _groups(self) -> list[optim.Group]:
+        """The denoiser's weights, then those of the text encoders."""
+        settings, card = self.config.optim, self.family.card
+        denoiser, *encoders = ([p for n, p in self.weights.items() if n.startswith(f"{prefix}.")]
+                               for prefix in self.family.networks)  # fmt: skip
+        rate = optim.text_encoder_rate(settings, card)
+        learned = [p for encoder in encoders for p in encoder]
+        groups = [optim.Group(denoiser, settings.learning_rate)]
+        return [*groups, optim.Group(learned, rate)] if learned else groups
+
+    def groups(self, epoch: int) -> list[tuple[tuple[Visit, ...], ...]]:
         """The epoch's updates; each is the micro-batches that are summed up for it."""
         train = self.config.train
         batches = epoch_batches(self.buckets, train.batch_size, train.seed, epoch)
         size = train.gradient_accumulation
         return [tuple(batches[i : i + size]) for i in range(0, len(batches), size)]
 
-    def update(self, micro_batches: Sequence[tuple[int, ...]], epoch: int) -> events.Event:
+    def update(self, micro_batches: Sequence[tuple[Visit, ...]], epoch: int) -> events.Event:
         """One optimizer step, or a skipped one when something is not finite."""
         began, step = time.monotonic(), self.step + 1
-        train, settings = self.config.train, self.config.optim
+        train, settings, placement = self.config.train, self.config.optim, self.family.placement
+        checkpointing = self.config.hardware.checkpointing
         count, loss = sum(map(len, micro_batches)), 0.0
         self.optimizer.zero_grad(set_to_none=True)
         number = 0
-        for indices in micro_batches:
-            slots = [loader.Slot(item, number + k) for k, item in enumerate(indices)]
-            number += len(indices)
+        for visits in micro_batches:
+            slots = [loader.Slot(visit, number + k) for k, visit in enumerate(visits)]
+            number += len(visits)
             batch = loader.load_batch(
-                self.cache, self.items, slots, self.empty_key,
-                dropout=self.config.data.caption_dropout, seed=train.seed, step=step,
-            )  # fmt: skip
-            share = len(indices) / count  # every example weighs the same, also in a smaller last batch
-            micro = micro_step(self.family, batch, slots, train, step) * share
-            micro.backward()
+                self.cache, self.items, slots, self.config.data, seed=train.seed, step=step, epoch=epoch
+            )
+            share = len(visits) / count  # every example weighs the same, also in a smaller last batch
+            # For training alone: pictures are drawn as any process would draw them, to the last bit.
+            with memory.attention_for(placement), memory.kept_activations(checkpointing, placement.device):
+                micro = micro_step(self.family, batch, slots, train, step) * share
+                micro.backward()
             loss += micro.item()
         norm = torch.nn.utils.clip_grad_norm_(self.weights.values(), settings.max_gradient_norm or math.inf).item()
-        rate = settings.learning_rate * optim.rate_factor(settings, step, self.steps)
+        factor = optim.rate_factor(settings, step, self.steps)
         self.step = step
         if not (math.isfinite(loss) and math.isfinite(norm)):
             return self._skip(step, f"loss {loss}, gradient norm {norm}")
-        optim.set_rate(self.optimizer, rate)
+        optim.set_rates(self.optimizer, factor)
         self.optimizer.step()
         self.skips = 0
         if self.average:
@@ -193,10 +218,10 @@ class _Run:
             step=step,
             epoch=epoch,
             loss=loss,
-            learning_rate=rate,
+            learning_rate=settings.learning_rate * factor,
             gradient_norm=norm,
             images_per_second=count / (time.monotonic() - began),
-            memory_bytes=memory_used(self.family.placement.device),
+            memory_bytes=memory_used(placement.device),
         )
 
     def _skip(self, step: int, reason: str) -> events.Event:
@@ -222,13 +247,14 @@ class _Run:
         named = {f"weights.{n}": p for n, p in self.weights.items()}
         named |= {f"optimizer.{n}": t for n, t in tensors.items()}
         named |= {f"average.{n}": t for n, t in self.average.values.items()} if self.average else {}
-        numbers = {"optimizer": numbers, "skips": self.skips}
+        now = conditions(self.family.placement, self.config.hardware)
+        numbers = {"optimizer": numbers, "skips": self.skips, "files": self.start.digests, "conditions": now}
         resume.write_state(self.job.folder / "state", resume.State(self.step, named, numbers))
 
     def load(self, state: resume.State | None) -> None:
         if state is None:
             return
-        lora.load(self.family.denoiser, state.part("weights"))
+        lora.load(self.family.networks, state.part("weights"))
         optim.unpack_optimizer(self.optimizer, state.part("optimizer"), state.numbers["optimizer"])
         if self.average:
             device = self.family.placement.device

@@ -1,37 +1,59 @@
-"""Optimizers, the learning rate's course, and the average of the weights."""
+"""Optimizers, the learning rates and their course, and the average of the weights."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from likeness.catalog import Card
 from likeness.config.optim import OptimConfig
 from likeness.errors import InputError
 
+TEXT_ENCODER_RATE = 1e-5  # of Adam and its like, which text encoders bear; theirs is a smaller one than the denoiser's
+_BASE_RATE = "base_rate"  # in a parameter group: the rate that the schedule's factor is applied to
 
-def build_optimizer(optim: OptimConfig, params: Iterable[nn.Parameter], device: torch.device) -> torch.optim.Optimizer:
-    """The optimizer of `optim` over `params`. Raises InputError where its library or device is missing."""
-    params, rate, decay = list(params), optim.learning_rate, optim.weight_decay
-    betas = (optim.beta1, optim.beta2)
+
+@dataclass(frozen=True)
+class Group:
+    """Weights that share a learning rate."""
+
+    params: Sequence[nn.Parameter]
+    rate: float
+
+
+def text_encoder_rate(optim: OptimConfig, card: Card) -> float:
+    """The learning rate of the text encoder's LoRA; 0 where none is trained."""
+    if not card.trains_text_encoder:
+        return 0.0
+    if optim.text_encoder_learning_rate is None:
+        return optim.learning_rate if optim.optimizer == "prodigy" else TEXT_ENCODER_RATE
+    return optim.text_encoder_learning_rate
+
+
+def build_optimizer(optim: OptimConfig, groups: Sequence[Group], device: torch.device) -> torch.optim.Optimizer:
+    """The optimizer of `optim` over `groups`. Raises InputError where its library or device is missing."""
+    params = [{"params": list(g.params), "lr": g.rate, _BASE_RATE: g.rate} for g in groups]
+    betas, decay = (optim.beta1, optim.beta2), optim.weight_decay
     if optim.optimizer == "adamw":
-        return torch.optim.AdamW(params, lr=rate, betas=betas, eps=optim.epsilon, weight_decay=decay)
+        return torch.optim.AdamW(params, betas=betas, eps=optim.epsilon, weight_decay=decay)
     if optim.optimizer == "adafactor":
-        return torch.optim.Adafactor(params, lr=rate, weight_decay=decay)
+        return torch.optim.Adafactor(params, weight_decay=decay)
     if optim.optimizer == "prodigy":
         from prodigyopt import Prodigy
 
         make: Any = Prodigy  # annotates weight_decay as int
-        return make(params, lr=rate, betas=betas, eps=optim.epsilon, weight_decay=decay, safeguard_warmup=True)
+        return make(params, betas=betas, eps=optim.epsilon, weight_decay=decay, safeguard_warmup=True)
     if optim.optimizer == "lion":
         from lion_pytorch import Lion
 
-        return Lion(params, lr=rate, betas=betas, weight_decay=decay)
+        return Lion(params, betas=betas, weight_decay=decay)  # pyright: ignore[reportArgumentType]
     return _adamw_8bit(params, optim, device)
 
 
-def _adamw_8bit(params: list[nn.Parameter], optim: OptimConfig, device: torch.device) -> torch.optim.Optimizer:
+def _adamw_8bit(params: list[dict[str, Any]], optim: OptimConfig, device: torch.device) -> torch.optim.Optimizer:
     if device.type != "cuda":
         raise InputError("optim.optimizer: 'adamw8bit' needs a CUDA device. Fix: use 'adamw'")
     try:
@@ -40,13 +62,8 @@ def _adamw_8bit(params: list[nn.Parameter], optim: OptimConfig, device: torch.de
         raise InputError(
             "optim.optimizer: 'adamw8bit' needs the package bitsandbytes. Fix: pip install bitsandbytes"
         ) from e
-    return AdamW8bit(
-        params,
-        lr=optim.learning_rate,
-        betas=(optim.beta1, optim.beta2),
-        eps=optim.epsilon,
-        weight_decay=optim.weight_decay,
-    )
+    betas = (optim.beta1, optim.beta2)
+    return AdamW8bit(params, betas=betas, eps=optim.epsilon, weight_decay=optim.weight_decay)
 
 
 def rate_factor(optim: OptimConfig, step: int, steps: int) -> float:
@@ -61,9 +78,10 @@ def rate_factor(optim: OptimConfig, step: int, steps: int) -> float:
     return 1.0
 
 
-def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+def set_rates(optimizer: torch.optim.Optimizer, factor: float) -> None:
+    """Every group's own rate times the schedule's factor."""
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = group[_BASE_RATE] * factor
 
 
 class Average:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from likeness.config.train import TrainConfig
 from likeness.families.base import Family
-from likeness.functional import flow
+from likeness.functional.flow import squared_error
 from likeness.functional.randomness import derived_seed, normal, uniform
 from likeness.train.loader import Batch, Slot
 
@@ -18,13 +18,16 @@ def micro_step(family: Family, batch: Batch, slots: Sequence[Slot], train: Train
     torch.manual_seed(derived_seed(train.seed, "layers", step, slots[0].number))
     shape = tuple(batch.x0.shape[1:])
     u = torch.tensor([uniform(train.seed, "time", step, s.number) for s in slots])
-    t = family.draw_times(u, shape[-2] * shape[-1], train.timestep_sampling, train.timestep_shift)
+    t = family.objective.draw_times(u, shape[-2] * shape[-1], train.timestep_sampling, train.timestep_shift)
     noise = torch.stack([normal(shape, train.seed, "noise", step, s.number) for s in slots])
-    return losses_at(family, batch, t, noise).mean()
+    losses = losses_at(family, batch, t, noise)
+    return (losses if batch.weights is None else losses * batch.weights.to(losses.device)).mean()
 
 
 def losses_at(family: Family, batch: Batch, t: Tensor, noise: Tensor) -> Tensor:
-    """(B,) squared errors of the predicted velocity at given times and noise."""
-    x_t = flow.interpolate(batch.x0, noise, t)
-    predicted = family.predict_velocity(x_t, t, batch.conditions, batch.references)
-    return flow.squared_error(predicted, flow.velocity(batch.x0, noise).to(predicted.device))
+    """(B,) squared errors of the prediction at given times and noise, weighted as masks and the family's objective
+    say."""
+    objective = family.objective
+    predicted = family.predict(objective.noisy(batch.x0, noise, t), t, batch.conditions, batch.references)
+    target = objective.target(batch.x0, noise, t).to(predicted.device)
+    return squared_error(predicted, target, batch.masks) * objective.weight(t).to(predicted.device)

@@ -1,5 +1,6 @@
 """Entry of the worker process. Exit codes: 0 done, 2 bad input, 3 failed with the state saved, 130 interrupted."""
 
+import importlib
 import os
 import signal
 import sys
@@ -8,7 +9,13 @@ from pathlib import Path
 
 from likeness.errors import LAST_WORDS, LikenessError
 
-JOBS = ("train", "sample")
+JOBS = {
+    "train": "training",
+    "sample": "sampling",
+    "convert": "converting",
+    "caption": "captioning",
+    "enhance": "enhancing",
+}
 
 
 def main(arguments: list[str]) -> int:
@@ -21,10 +28,9 @@ def main(arguments: list[str]) -> int:
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     try:
-        from likeness.worker import sampling, training
-
-        jobs = {"train": training.run, "sample": sampling.run}
-        return jobs[arguments[0]](Path(arguments[1]))
+        # Only what the job needs: captions from a server need no torch.
+        job = importlib.import_module(f"likeness.worker.{JOBS[arguments[0]]}")
+        return job.run(Path(arguments[1]))
     except LikenessError as e:
         print(f"{LAST_WORDS}{e}", flush=True)
         return e.exit_code

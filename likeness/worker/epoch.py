@@ -14,12 +14,13 @@ from likeness.errors import RunFailed
 from likeness.events import read_events
 from likeness.families.base import Family
 from likeness.lora import inject as lora
-from likeness.lora.io import LoraInfo, write_lora
-from likeness.sample.sampler import Request, draw, save_png, settle
+from likeness.lora.io import LoraInfo, as_written, write_lora
+from likeness.sample.sampler import Request, draw, encode_texts, save_png, settle
 from likeness.train import probes
 from likeness.train.cache import Cache
 from likeness.train.loader import Item
 from likeness.train.loop import Job
+from likeness.train.starting import TRAINING_ADAPTER
 
 
 class EpochResults:
@@ -37,36 +38,34 @@ class EpochResults:
         self.images = len(items)
         self.tags = tag_counts(items)
         self.requests: list[Request] = [settle(p, config.sampling, family.card) for p in config.sampling.prompts]
-        texts = dict.fromkeys(t for r in self.requests for t in r.texts)
-        self.conditions = {t: family.encode_text([t])[0] for t in texts}
+        self.conditions = [encode_texts(family, r) for r in self.requests]
         self.probed = probes.chosen(items, config.train.seed)
 
     def __call__(self, epoch: int, step: int, weights: dict[str, Tensor]) -> Iterator[events.Event]:
         train, last = self.config.train, epoch == self.config.train.epochs
-        denoiser = self.family.denoiser
-        was_training = denoiser.training
-        denoiser.eval()
-        with lora.swapped(denoiser, weights):
+        networks = self.family.networks
+        was_training = [network.training for network in networks.values()]
+        for network in networks.values():
+            network.eval()
+        # Pictures and measurements are those of the file, to the last bit; before training there is none.
+        shown = as_written(weights, lora.sizes(networks), self.config.lora.type) if epoch else weights
+        with lora.swapped(networks, shown):
             if epoch and (last or epoch % train.save_every == 0):
                 yield from self._write(epoch, step, weights)
             if self.requests and train.sample_every and (last or epoch % train.sample_every == 0):
-                yield from self._draw(epoch, step)
+                with lora.disabled(networks, TRAINING_ADAPTER):  # it is for training alone
+                    yield from self._draw(epoch, step)
             if train.probe_every and (last or epoch % train.probe_every == 0):
                 yield from self._probe(epoch, step)
-        denoiser.train(was_training)
+        for network, mode in zip(networks.values(), was_training, strict=True):
+            network.train(mode)
 
     def _write(self, epoch: int, step: int, weights: dict[str, Tensor]) -> Iterator[events.Event]:
         path = checkpoint_path(self.folder, epoch)
         if not path.exists():
             try:
-                write_lora(
-                    path,
-                    weights,
-                    prefix=self.family.prefix,
-                    alpha=self.config.lora.alpha,
-                    info=self._info(epoch, step),
-                    targets=self.config.lora.targets,
-                )
+                info, targets = self._info(epoch, step), self.config.lora.targets
+                write_lora(path, weights, lora.sizes(self.family.networks), info=info, targets=targets)
             except ValueError as e:
                 raise RunFailed(
                     f"{path.name}: not written, since {e} in fp16. The files of earlier epochs are whole. "
@@ -80,7 +79,7 @@ class EpochResults:
             if path.exists():
                 continue
             yield events.Stage(name="sampling", done=number - 1, total=len(self.requests))
-            save_png(path, draw(self.family, request, self.conditions), request)
+            save_png(path, draw(self.family, request, self.conditions[number - 1]), request)
             yield events.SampleSaved(
                 epoch=epoch,
                 step=step,
@@ -96,12 +95,13 @@ class EpochResults:
             return
         yield events.Stage(name="measuring")
         train = self.config.train
-        yield probes.measure(self.family, self.probed, self.cache, train.probes, train.seed, epoch, step)
+        outside = self.config.data.masked_loss.outside
+        yield probes.measure(self.family, self.probed, self.cache, train.probes, outside, train.seed, epoch, step)
 
     def _info(self, epoch: int, step: int) -> LoraInfo:
         """Metadata that user interfaces read. No dates: the same run gives the same bytes."""
         config, card = self.config, self.family.card
-        resolution = config.data.resolution or card.resolution
+        resolution = max(config.data.sides(card.resolution))
         extra = {
             "modelspec.sai_model_spec": "1.0.1",
             "modelspec.architecture": f"{card.family}/lora",
@@ -113,7 +113,7 @@ class EpochResults:
             "ss_output_name": config.name,
             "ss_base_model_version": card.family,
             "ss_sd_model_name": card.repository or card.name,
-            "ss_network_module": "networks.lora",
+            "ss_network_module": "lycoris.kohya" if config.lora.type in ("lokr", "loha") else "networks.lora",
             "ss_network_dim": str(config.lora.rank),
             "ss_network_alpha": str(config.lora.rank),  # as in the file: the scale is folded in
             "ss_learning_rate": str(config.optim.learning_rate),
@@ -129,7 +129,8 @@ class EpochResults:
             "ss_steps": str(step),
             "likeness_config_sha256": self.digest,
         }
-        return LoraInfo(config.name, card.repository or card.name, config.trigger, config.lora.rank, epoch, step, extra)
+        base, settings = card.repository or card.name, config.lora
+        return LoraInfo(config.name, base, config.trigger, settings.rank, epoch, step, extra, settings.type)
 
 
 def tag_counts(items: Sequence[Item]) -> dict[str, dict[str, int]]:

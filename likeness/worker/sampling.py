@@ -2,46 +2,49 @@
 
 import json
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from likeness import durable
-from likeness.catalog import resolve_base
+from likeness.catalog import Choice, resolve_base
 from likeness.config.hardware import HardwareConfig
 from likeness.errors import InputError
 from likeness.events import EventLog, Stage
-from likeness.families import open_family
+from likeness.families import names_of, open_family
 from likeness.families.base import Family
+from likeness.families.hub import fetch_now
 from likeness.families.placement import choose_placement, precision_name, set_up_torch
+from likeness.lora.apply import add_file, set_strengths
 from likeness.lora.io import read_lora
-from likeness.sample.sampler import Request, draw, save_png
+from likeness.lora.keys import take_apart
+from likeness.sample.sampler import Request, draw, encode_texts, save_png
 
 
 def run(folder: Path) -> int:
-    """`job.json`: base, loras [{path, strength}], requests [Request], outputs [path], hardware."""
+    """`job.json`: base, parts_from, loras [{path, strength}], requests [Request], outputs [path], hardware."""
     job: dict[str, Any] = json.loads((folder / "job.json").read_text())
     log = EventLog(folder / "events.jsonl")
-    card = resolve_base(job["base"])
+    card = resolve_base(job["base"], choice=Choice(parts_from=job.get("parts_from")))
     hardware = HardwareConfig.model_validate(job["hardware"])
     placement = choose_placement(hardware)
     set_up_torch(placement, hardware.threads)
     requests = [Request(**r) for r in job["requests"]]
     loras = [(Path(item["path"]), float(item["strength"])) for item in job["loras"]]
-    for path, _ in loras:
-        read_lora(path)  # a broken file is told before the base is loaded
+    words = [_changes_words(path) for path, _ in loras]  # a broken file is told before the base is loaded
+    placement = replace(placement, train_text_encoder=any(words) and card.trains_text_encoder)
+    card = fetch_now(card, log.write)
     log.write(Stage(name="loading"))
     family = open_family(card, placement)
-    texts = dict.fromkeys(t for r in requests for t in r.texts)
-    conditions = {t: family.encode_text([t])[0] for t in texts}
+    conditions = [encode_texts(family, r) for r in requests]
     apply_loras(family, loras)
     began = time.monotonic()
     for number, (request, output) in enumerate(zip(requests, job["outputs"], strict=True)):
         log.write(Stage(name="sampling", done=number, total=len(requests)))
-        save_png(Path(output), draw(family, request, conditions), request)
+        save_png(Path(output), draw(family, request, conditions[number]), request)
     result = {
         "base": {"name": card.name, "location": card.location},
-        "pipeline": type(family).pipeline_class,
+        "pipeline": card.pipeline,
         "pipeline_arguments": card.pipeline_arguments,
         "precision": precision_name(placement.dtype),
         "device": str(placement.device),
@@ -56,14 +59,18 @@ def run(folder: Path) -> int:
     return 0
 
 
+def _changes_words(path: Path) -> bool:
+    """Whether a LoRA file is for a text encoder too: then prompts are encoded after it has been put in."""
+    tensors, _ = read_lora(path)
+    return any(key.module for key in take_apart(tensors))
+
+
 def apply_loras(family: Family, loras: list[tuple[Path, float]]) -> None:
     """Load LoRA files and set their strengths. Raises InputError for one that is broken or does not fit."""
     for number, (path, _) in enumerate(loras):
         try:
-            family.load_lora(path, f"lora{number}")
-        except (ValueError, RuntimeError, KeyError) as e:
-            raise InputError(
-                f"{path}: does not fit base '{family.card.name}' ({str(e).splitlines()[0]}). "
-                "Fix: use the base that it was trained on"
-            ) from e
-    family.set_strengths({f"lora{n}": strength for n, (_, strength) in enumerate(loras)})
+            add_file(family.networks, path, f"lora{number}", names_of(family.card))
+        except InputError as e:
+            problems = (problem.removeprefix(f"{path}: ") for problem in e.problems)
+            raise InputError(*(f"{path}: does not fit base '{family.card.name}': {p}" for p in problems)) from e
+    set_strengths(family.networks, {f"lora{n}": strength for n, (_, strength) in enumerate(loras)})

@@ -4,18 +4,20 @@ import fcntl
 import json
 import os
 import traceback
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
 
 from likeness import durable, events
-from likeness.catalog import resolve_base
+from likeness.catalog import Card, resolve_base
 from likeness.config.load import config_from_dict
 from likeness.dataset.manifest import read_manifest
 from likeness.errors import LAST_WORDS, InputError, LikenessError, RunFailed
+from likeness.families.hub import fetch
 from likeness.report.grid import save_grid
 from likeness.report.history import read_history
 from likeness.report.page import write_report
@@ -24,6 +26,7 @@ from likeness.train.resume import read_state
 from likeness.worker.curves import Curves
 from likeness.worker.epoch import EpochResults
 from likeness.worker.signals import StopRequest
+from likeness.worker.tile_captions import caption_tiles
 
 PARENT = "LIKENESS_PARENT"  # environment variable: the process whose end asks the worker to stop
 
@@ -39,7 +42,7 @@ def run(folder: Path) -> int:
         last: events.Event | None = None
         try:
             with Curves(folder / "tensorboard") as curves:
-                for event in train(job, stop, EpochResults):
+                for event in _events(job, stop):
                     log.write(event)
                     curves.add(event)
                     if isinstance(event, events.RunFinished | events.RunStopped) or _ends_epoch(last, event):
@@ -57,6 +60,47 @@ def run(folder: Path) -> int:
             return 0
         _say(f"{last.message}. Go on with --resume")
         return 130
+
+
+def _events(job: Job, should_stop: StopRequest) -> Iterator[events.Event]:
+    """The base is fetched first, where it is not here yet; then tiles are captioned; then the training."""
+    work = fetch(job.card)
+    while True:
+        try:
+            yield next(work)
+        except StopIteration as e:
+            card: Card = e.value
+            break
+        if should_stop():
+            work.close()
+            yield _stopped(job, "stopped as asked while fetching; what has arrived is kept")
+            return
+    _note_commits(job.folder, card)
+    examples, crops = job.examples, job.config.data.detail_crops
+    if crops.enabled and crops.enable_captioning:
+        for told in caption_tiles(job.folder, examples, crops, job.config.train.seed, should_stop):
+            if isinstance(told, events.Event):
+                yield told
+            else:
+                examples = told
+        if should_stop():
+            yield _stopped(job, "stopped as asked while captioning; what was written is kept")
+            return
+    yield from train(replace(job, card=card, examples=examples), should_stop, EpochResults)
+
+
+def _stopped(job: Job, message: str) -> events.Event:
+    state = read_state(job.folder / "state")
+    return events.RunStopped(step=state.step if state else 0, why="interrupted", message=message)
+
+
+def _note_commits(folder: Path, card: Card) -> None:
+    """Write into run.json which commits of the hub's repositories the run was trained on."""
+    frozen: dict[str, Any] = json.loads((folder / "run.json").read_text())
+    commits = dict(card.source.commits)
+    if frozen["base"].get("commits", {}) != commits:
+        frozen["base"]["commits"] = commits
+        durable.write_text(folder / "run.json", json.dumps(frozen, indent=2))
 
 
 def _ends_epoch(last: events.Event | None, event: events.Event) -> bool:
@@ -101,7 +145,10 @@ def read_job(folder: Path) -> Job:
             f"{folder / 'run.json'}: cannot be read ({e}). Fix: start the run with `likeness train`"
         ) from e
     config = config_from_dict(frozen["config"])
-    return Job(folder, config, resolve_base(config.base), read_manifest(folder / "manifest.jsonl"), frozen["digest"])
+    card = resolve_base(config.base, choice=config.model.choice())
+    commits = tuple(frozen["base"].get("commits", {}).items())  # a run goes on with the files it started with
+    card = replace(card, source=replace(card.source, commits=commits)) if commits else card
+    return Job(folder, config, card, read_manifest(folder / "manifest.jsonl"), frozen["digest"])
 
 
 @contextmanager

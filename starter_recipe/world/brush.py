@@ -1,14 +1,21 @@
 """A thin drawing layer over skia: filled shapes, optional ink, one tint for the time of day."""
 
+import math
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
 import skia
 
+Canvas = Any  # skia has no types
+Path = Any
 Colour = tuple[float, float, float]
 Point = tuple[float, float]
 
 INK: Colour = (40, 28, 36)
 WHITE: Colour = (255, 255, 255)
 BLACK: Colour = (0, 0, 0)
-EDGES: dict[str, Colour] = {"outline": (28, 24, 34), "sketch": (70, 70, 74)}
+EDGES: dict[str, Colour] = {"outline": (28, 24, 34), "sketch": (70, 70, 74), "stained glass": (18, 16, 26)}
 
 
 def mix(a: Colour, b: Colour, t: float) -> Colour:
@@ -22,10 +29,10 @@ def paint_colour(c: Colour, alpha: int = 255) -> int:
 
 
 class Brush:
-    """Draws shapes on a 128-unit canvas; in the inked styles every shape gets an edge."""
+    """Draws shapes in units of a 128th of the square picture; in the inked styles every shape gets an edge."""
 
-    def __init__(self, canvas: skia.Canvas, style: str, tint: Colour | None = None, width: float = 1.5):
-        self.canvas, self.tint, self.width = canvas, tint, width
+    def __init__(self, canvas: Canvas, style: str, tint: Colour | None = None, width: float = 1.5):
+        self.canvas, self.style, self.tint, self.width = canvas, style, tint, width
         self.edge = EDGES.get(style)
         self._fill = skia.Paint(AntiAlias=True)
         self._line = skia.Paint(
@@ -35,10 +42,22 @@ class Brush:
             StrokeCap=skia.Paint.kRound_Cap,
         )
 
+    @contextmanager
+    def at(self, x: float, y: float, scale: float = 1.0, about: Point = (0.0, 0.0)) -> Generator[None]:
+        """Draw with `about` moved to (x, y) and everything `scale` times as large; lines keep their width."""
+        width, self.width = self.width, self.width / scale
+        self.canvas.save()
+        self.canvas.translate(x, y)
+        self.canvas.scale(scale, scale)
+        self.canvas.translate(-about[0], -about[1])
+        yield
+        self.canvas.restore()
+        self.width = width
+
     def _tinted(self, c: Colour) -> Colour:
         return c if self.tint is None else (c[0] * self.tint[0], c[1] * self.tint[1], c[2] * self.tint[2])
 
-    def shape(self, path: skia.Path, colour: Colour, ink: bool = True, alpha: int = 255) -> None:
+    def shape(self, path: Path, colour: Colour, ink: bool = True, alpha: int = 255) -> None:
         self._fill.setColor(paint_colour(self._tinted(colour), alpha))
         self.canvas.drawPath(path, self._fill)
         if self.edge and ink:
@@ -60,12 +79,12 @@ class Brush:
         path.addRRect(skia.RRect.MakeRectXY(skia.Rect.MakeLTRB(left, top, right, bottom), radius, radius))
         self.shape(path, colour, ink)
 
-    def polygon(self, points: list[Point], colour: Colour, ink: bool = True) -> None:
+    def polygon(self, points: Sequence[Point], colour: Colour, ink: bool = True) -> None:
         path = skia.Path()
         path.addPoly([skia.Point(*p) for p in points], True)
         self.shape(path, colour, ink)
 
-    def blob(self, points: list[Point], colour: Colour, ink: bool = True) -> None:
+    def blob(self, points: Sequence[Point], colour: Colour, ink: bool = True) -> None:
         """A closed smooth curve that is steered by `points` and passes through their midpoints."""
 
         def middle(a: Point, b: Point) -> Point:
@@ -78,7 +97,21 @@ class Brush:
         path.close()
         self.shape(path, colour, ink)
 
-    def line(self, points: list[Point], colour: Colour, width: float) -> None:
+    def cloud(self, x: float, y: float, rx: float, ry: float, bumps: int, colour: Colour) -> None:
+        """A round shape with a bumpy rim: wool, manes, clouds of hair."""
+
+        def rim(i: float, reach: float) -> Point:
+            turn = 2 * math.pi * i / bumps
+            return (x + reach * rx * math.cos(turn), y + reach * ry * math.sin(turn))
+
+        path = skia.Path()
+        path.moveTo(*rim(0, 0.95))
+        for i in range(bumps):
+            path.quadTo(*rim(i + 0.5, 1.24), *rim(i + 1, 0.95))
+        path.close()
+        self.shape(path, colour)
+
+    def line(self, points: Sequence[Point], colour: Colour, width: float) -> None:
         """A stroke: straight through two or many points, one smooth bend through three."""
         path = skia.Path()
         path.moveTo(*points[0])
@@ -96,7 +129,7 @@ class Brush:
         self._line.setStrokeWidth(width)
         self.canvas.drawOval(skia.Rect.MakeLTRB(x - rx, y - ry, x + rx, y + ry), self._line)
 
-    def limb(self, points: list[Point], colour: Colour, width: float) -> None:
+    def limb(self, points: Sequence[Point], colour: Colour, width: float) -> None:
         """A thick stroke that carries its own ink edge."""
         if self.edge:
             tint, self.tint = self.tint, None

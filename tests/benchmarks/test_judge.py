@@ -10,7 +10,7 @@ from PIL import Image
 from benchmarks import judge as judging
 from benchmarks import school
 from benchmarks.judge import SCENES, SIDE, TIMES, TRAITS, UNKNOWN, Judge, Labels, examine, fit_judge
-from tests.tiny import make_tiny_base
+from tests.contract.bases.flux2 import make_tiny_base
 
 
 def toy_world(count: int, seed: int) -> tuple[torch.Tensor, Labels]:

@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 
 from benchmarks import training
 from benchmarks.training import Case, Measurement, Results
-from tests.tiny import make_tiny_base
+from tests.contract.bases.flux2 import make_tiny_base
 
 
 def test_both_sides_are_measured_in_turn_and_do_the_same_work(

@@ -1,7 +1,10 @@
 """Every command on its good day, for people and for machines."""
 
 import json
+import shutil
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -162,6 +165,21 @@ def test_sample_with_a_reference(likeness: Likeness, config: Path, tiny_base: Pa
     assert (picture["width"], picture["height"]) == (176, 96)  # its shape, at the base's area
 
 
+def test_sample_from_a_run_or_a_file(likeness: Likeness, tiny_base: Path, trained: Path, tmp_path: Path) -> None:
+    """Other ways to the same base draw the same picture."""
+    shutil.copy(tiny_base / "transformer/diffusion_pytorch_model.safetensors", tmp_path / "mine.safetensors")
+    drawn: list[bytes] = []
+    for number, base in enumerate(([tiny_base], [trained], ["mine.safetensors", "--parts-from", tiny_base])):
+        file = tmp_path / f"{number}.png"
+        how = ["--prompt", "one", "--width", "48", "--height", "32", "--steps", "1", "--device", "cpu", "-o", file]
+        answer = likeness("sample", "--base", *base, *how)
+        assert answer.code == 0, answer.words
+        drawn.append(file.read_bytes())
+    assert drawn[0] == drawn[1] == drawn[2]
+    alone = likeness("sample", "--base", "mine.safetensors", "--prompt", "one")
+    assert alone.code == 2 and "of an unlisted size" in alone.error and "parts" in alone.error
+
+
 def test_an_edit_run(likeness: Likeness, tiny_base: Path, tmp_path: Path) -> None:
     write_pairs(tmp_path / "pairs", 2)
     Image.effect_noise((64, 64), 90).convert("RGB").save(tmp_path / "source.png")
@@ -191,7 +209,7 @@ def test_doctor(likeness: Likeness, monkeypatch: pytest.MonkeyPatch) -> None:
     assert rows["torch"]["state"] == "ok" and rows["device"]["state"] == "ok"
 
 
-@pytest.mark.parametrize("command", ["", "train", "compare", "sample", "models", "doctor"])
+@pytest.mark.parametrize("command", ["", "train", "compare", "sample", "convert", "models", "doctor"])
 def test_help_shows_examples(likeness: Likeness, command: str) -> None:
     answer = likeness(*command.split(), "--help")
     assert answer.code == 0 and "likeness" in answer.words
@@ -202,3 +220,12 @@ def test_version(likeness: Likeness) -> None:
     from likeness import __version__
 
     assert likeness("--version").out.strip() == __version__
+
+
+def test_output_that_nobody_reads_to_the_end() -> None:
+    """As in `likeness models --json | head -1`."""
+    shown = subprocess.run(
+        f"{sys.executable} -m likeness models --json | head -c 2; exit ${{PIPESTATUS[0]}}",
+        shell=True, executable="/bin/bash", capture_output=True, text=True,
+    )  # fmt: skip
+    assert shown.stdout == "[\n" and shown.stderr == ""

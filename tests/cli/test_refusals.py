@@ -139,7 +139,7 @@ REFUSED: dict[Callable[[Path, Path], None], tuple[str, ...]] = {
     edit_without_source: ("tiny.yaml", "sampling.prompts.0.reference", "Fix: add `reference"),
     edit_with_a_tiny_source: ("sampling.prompts.0.reference", "32x32 is too small", "Fix: both sides at least 64"),
     no_base: ("tiny.yaml:2", "base", "did you mean 'starter'"),
-    base_folder_gone: ("tiny.yaml:2", "base", "no folder at", "check the path"),
+    base_folder_gone: ("tiny.yaml:2", "base", "no folder or file at", "check the path"),
     text_encoder_rate: ("tiny.yaml:8", "optim.text_encoder_learning_rate", "leave this setting out"),
     hold_all_out: ("data.hold_out", "leave none to train on"),
     cuda_is_not_there: ("hardware.device", "'cuda:7' is not there", "Fix: use 'auto' or 'cpu'"),

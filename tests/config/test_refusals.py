@@ -59,6 +59,7 @@ def test_a_wrong_setting(refuse: Refuse, added: str, problem: str):
         ("data.hold_out=-1", "should be 'auto', or at least 0 (got -1)"),
         ("data.hold_out=some", "should be 'auto', or a whole number (got 'some')"),
         ("lora.targets='to_('", "should be 'attention', 'all' or a regular expression ("),
+        ("lora.exclude='to_('", "should be a regular expression ("),
         ("lora.targets=''", "should be at least 1 character long (got '')"),
         ("name=.hidden", "should be letters, digits, '.', '_' and '-', and should not start with '.' (got '.hidden')"),
         ("name=a/b", "should be letters, digits, "),
@@ -114,7 +115,7 @@ def test_missing_settings_say_what_they_are_for(refuse: Refuse):
         "maya.yaml: base:",
         "maya.yaml: data.datasets:",
     ]
-    assert problems[1].endswith("a name from the catalogue, a hub repository 'owner/name', or a folder.")
+    assert problems[1].endswith("or the folder of an earlier run, for the base it had.")
 
 
 @pytest.mark.parametrize(
@@ -178,6 +179,21 @@ def test_numbers_beyond_reason(refuse: Refuse, text: str):
             "optim.text_encoder_learning_rate: Likeness starter does ",
         ),
         (
+            "sdxl",
+            "optim: {optimizer: prodigy, learning_rate: 1, text_encoder_learning_rate: 0.5}",
+            "optim.text_encoder_learning_rate: should be 1 like optim.learning_rate, or 0",
+        ),
+        (
+            "starter",
+            "lora: {type: loha, dropout: 0.1}",
+            "lora.dropout: 'loha' has no input to switch off",
+        ),
+        (
+            "starter",
+            "hardware: {quantize: nf4}\nlora: {type: lokr}",
+            "hardware.quantize: 'lokr' needs weights in their plain shape",
+        ),
+        (
             "starter",
             "sampling: {width: 130}",
             "sampling.width: should be a multiple of 16 with Likeness starter (got 130)",
@@ -208,4 +224,4 @@ def test_an_unknown_base_is_told_at_its_line(refuse: Refuse):
     (problem,) = refuse(SMALLEST.replace("starter", "startr"))
     assert problem.startswith("maya.yaml:2: base: no base model called 'startr'; did you mean 'starter'?")
     (problem,) = refuse(SMALLEST, "base=./nowhere")
-    assert problem.startswith("--set base: no folder at ")
+    assert problem.startswith("--set base: no folder or file at ")

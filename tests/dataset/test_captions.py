@@ -3,23 +3,42 @@ from pathlib import Path
 
 import pytest
 
-from likeness.dataset.captions import apply_trigger, apply_triggers, has_trigger, read_sidecar, trigger_report
+from likeness.dataset.captions import apply_trigger, caption_of_name, has_trigger, read_captions, trigger_report
 from likeness.dataset.manifest import Example
 from likeness.errors import InputError
 
 
-def test_txt_comes_before_caption(tmp_path: Path):
-    base = tmp_path / "a.v2"
-    assert read_sidecar(base) is None
-    (tmp_path / "a.v2.caption").write_text("second")
-    assert read_sidecar(base) == "second"
-    (tmp_path / "a.v2.TXT").write_text("first")
-    assert read_sidecar(base) == "first"
+@pytest.mark.parametrize(
+    ("stem", "caption"),
+    [
+        ("a_cat", "a cat"),
+        ("a_cat_02", "a cat"),
+        ("a cat (3)", "a cat"),
+        ("mia-12", "mia"),
+        ("r2d2", "r2d2"),
+        ("12", "12"),
+    ],
+)
+def test_names_are_captions_without_their_counters(stem: str, caption: str):
+    assert caption_of_name(stem) == caption
 
 
 def test_captions_come_out_on_one_line(tmp_path: Path):
-    (tmp_path / "a.txt").write_bytes("\ufeff a man,\r\n\r\n  smiling — \n".encode())
-    assert read_sidecar(tmp_path / "a") == "a man, smiling —"
+    file = tmp_path / "a.txt"
+    file.write_bytes("\ufeff a man,\r\n\r\n  smiling\x1b[31m — \n".encode())
+    assert read_captions(file) == ("a man, smiling [31m —",)
+    assert read_captions(file, "first") == ("a man,",)
+    assert read_captions(file, "draw") == ("a man,", "smiling [31m —")
+
+
+def test_json_that_says_other_things_is_no_caption(tmp_path: Path):
+    file = tmp_path / "a.json"
+    for text in ['{"id": 3}', "[1]", '{"tags": {"general": 1}}', '{"caption": 7}']:
+        file.write_text(text)
+        assert read_captions(file) == ()
+    file.write_text("{")
+    with pytest.raises(InputError, match="not JSON"):
+        read_captions(file)
 
 
 @pytest.mark.parametrize(
@@ -35,21 +54,11 @@ def test_captions_come_out_on_one_line(tmp_path: Path):
 def test_unusable_caption_files_are_refused(tmp_path: Path, content: bytes, what: str):
     (tmp_path / "a.txt").write_bytes(content)
     with pytest.raises(InputError, match=rf"a\.txt: the caption is {what}"):
-        read_sidecar(tmp_path / "a")
+        read_captions(tmp_path / "a.txt")
 
 
 def test_placeholders_are_replaced():
     assert apply_trigger("[trigger] and [Trigger]s, [other]", r"m\1") == r"m\1 and m\1s, [other]"
-
-
-def test_a_placeholder_without_trigger_is_refused(example: Callable[..., Example]):
-    examples = [example(1, caption="[trigger] smiling"), example(2)]
-    assert [e.caption for e in apply_triggers(examples, "zoe")] == ["zoe smiling", examples[1].caption]
-    with pytest.raises(InputError) as caught:
-        apply_triggers(examples, None)
-    assert len(caught.value.problems) == 1
-    assert "/data/1.png" in caught.value.problems[0]
-    assert apply_triggers(examples[1:], None) == examples[1:]
 
 
 @pytest.mark.parametrize("caption", ["maya", "maya, smiling", "a photo of (maya)", "maya's hat", "one maya-like"])

@@ -68,3 +68,11 @@ def test_something_must_be_left_to_train_on(example: Make):
     with pytest.raises(ValueError):
         split([example(1)], -1, seed=1)
     assert split([], 0, seed=1) == []
+
+
+def test_only_training_pictures_are_drawn(example: Make):
+    others = [example(9, type="regularisation"), example(8, type="validation", held_out=True)]
+    result = split([example(1), *others, example(2)], 1, seed=1)
+    assert result[1:3] == others and sum(e.held_out for e in result) == 2
+    with pytest.raises(InputError, match="at most 1"):
+        split([example(1), *others, example(2)], 2, seed=1)

@@ -1,55 +1,30 @@
 import hashlib
+import json
 import os
-import struct
-import warnings
-import zlib
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
 
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image
 
-from likeness.dataset.ingest import measure, open_rgb, read_folder, unused_files
-from likeness.dataset.manifest import Example
-from likeness.errors import InputError
-
-Picture = Callable[..., Path]
-WHITE = {"RGB": (255, 255, 255), "L": 255, "CMYK": (0, 0, 0, 0)}
-LABEL = "maya.yaml:5: data.datasets[0].path"
+from likeness.dataset.ingest import Reading
+from likeness.dataset.manifest import read_manifest, write_manifest
+from tests.dataset.conftest import Picture, Read
 
 
-def read(path: Path, **changes: object) -> list[Example]:
-    options: dict[str, object] = {"repeats": 3, "caption": None, "dataset": 1, "label": LABEL}
-    return read_folder(path, **{**options, **changes})  # type: ignore[arg-type]
-
-
-def problems(path: Path, **changes: object) -> tuple[str, ...]:
-    with pytest.raises(InputError) as caught:
-        read(path, **changes)
-    assert all(p.startswith(f"{LABEL}: ") and "\n" not in p for p in caught.value.problems)
-    return caught.value.problems
-
-
-def png(width: int, height: int, depth: int, colour: int, rows: bytes, extra: bytes = b"") -> bytes:
-    """A PNG from raw rows, for what Pillow cannot write."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
-    body = chunk(b"IHDR", header) + extra + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + body
+def told(reading: Reading, count: int = 1) -> list[str]:
+    """The messages of as many problems as there should be."""
+    assert len(reading.problems) == count, reading.problems
+    return [p.message for p in reading.problems]
 
 
 # --- folders ---
 
 
-def test_a_folder_is_read_in_natural_order(tmp_path: Path, picture: Picture):
+def test_a_folder_is_read_in_natural_order(tmp_path: Path, picture: Picture, read: Read):
     names = ["img10.png", "img2.JPG", "IMG1.webp", "more/b.bmp", "more/deep/a.jpeg"]
     for name in names:
         picture(name, caption=f"shows {name}")
-    examples = read(tmp_path)
+    examples = read(tmp_path, subfolders=True, repeats=3).examples
     expected = ["IMG1.webp", "img2.JPG", "img10.png", "more/b.bmp", "more/deep/a.jpeg"]
     assert [Path(e.path).relative_to(tmp_path).as_posix() for e in examples] == expected
     assert [e.caption for e in examples] == [f"shows {name}" for name in expected]
@@ -57,329 +32,258 @@ def test_a_folder_is_read_in_natural_order(tmp_path: Path, picture: Picture):
         data = Path(e.path).read_bytes()
         assert e.sha256 == hashlib.sha256(data).hexdigest()
         assert e.id == e.sha256[:16]
-        assert (e.width, e.height, e.repeats, e.dataset) == (24, 20, 3, 1)
-        assert e.reference is None and not e.held_out
+        assert (e.width, e.height, e.repeats, e.dataset) == (24, 20, 3, 0)
+        assert not e.references and not e.held_out
+
+
+def test_sub_folders_that_are_not_read_are_told(tmp_path: Path, picture: Picture, read: Read):
+    picture("a.png", caption="x")
+    picture("inner/deep/b.png", caption="y")
+    (tmp_path / "empty").mkdir()
+    reading = read(tmp_path)
+    assert [e.caption for e in reading.examples] == ["x"]
+    (note,) = reading.notes
+    assert "inner" in note and "empty" not in note and "subfolders: true" in note
+    (tmp_path / "a.png").unlink()
+    assert "subfolders: true" in told(read(tmp_path))[0]
 
 
 def test_paths_are_absolute_even_where_the_folder_was_not(
-    tmp_path: Path, picture: Picture, monkeypatch: pytest.MonkeyPatch
+    picture: Picture, read: Read, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     file = picture("photos/a.png", caption="x")
     monkeypatch.chdir(tmp_path)
-    assert read(Path("photos"))[0].path == str(file)
+    assert read(Path("photos")).examples[0].path == str(file)
 
 
-def test_hidden_and_system_files_are_skipped(tmp_path: Path, picture: Picture):
+def test_hidden_and_system_files_are_skipped(tmp_path: Path, picture: Picture, read: Read):
     picture("a.png", caption="x")
-    for name in [".b.png", "._a.png", ".cache/c.png", ".DS_Store", "Thumbs.db"]:
+    for name in [".b.png", "._a.png", ".cache/c.png", ".DS_Store", "Thumbs.db", "a_0024x0020_flux.npz"]:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"no picture")
-    assert len(read(tmp_path)) == 1
-    assert unused_files(tmp_path, LABEL) == []
+    reading = read(tmp_path, subfolders=True)
+    assert len(reading.examples) == 1 and reading.notes == []
 
 
-def test_linked_folders_are_read_once(tmp_path: Path, picture: Picture):
-    picture("real/a.png", caption="x")
-    (tmp_path / "data").mkdir()
-    os.symlink(tmp_path / "real", tmp_path / "data" / "linked")
+def test_links_inside_are_read_and_links_out_are_set_aside(tmp_path: Path, picture: Picture, read: Read):
+    secret = picture("secret/s.png", caption="secret")
+    picture("data/a.png", caption="own words")
+    inside = tmp_path / "data"
+    os.symlink(inside / "a.png", inside / "b.png")
+    os.symlink(secret, inside / "c.png")
+    os.symlink(secret.with_suffix(".txt"), inside / "b.txt")
+    os.symlink(tmp_path / "secret", inside / "folder")
     for name in ["circle", "second_circle"]:  # two, so that following them blindly would never end
-        os.symlink(tmp_path / "data", tmp_path / "data" / name)
-    assert len(read(tmp_path / "data")) == 1
+        os.symlink(inside, inside / name)
+    reading = read(inside, subfolders=True, caption="of the set")
+    assert [(Path(e.path).name, e.caption) for e in reading.examples] == [
+        ("a.png", "own words"),
+        ("b.png", "of the set"),
+    ]
+    assert sorted(note.split(" is left out")[0].rpartition("/")[2] for note in reading.notes) == [
+        "b.txt", "c.png", "folder",
+    ]  # fmt: skip
 
 
-def test_captions_fall_back_to_the_dataset(tmp_path: Path, picture: Picture):
-    picture("a.png", caption="own words")
+# --- captions ---
+
+
+def test_captions_fall_back_to_the_dataset_then_to_the_trigger(tmp_path: Path, picture: Picture, read: Read):
+    picture("a.png", caption="own words, [Trigger]")
     picture("b.png")
-    assert [e.caption for e in read(tmp_path, caption=" of the\nset ")] == ["own words", "of the set"]
-    assert [e.caption for e in read(tmp_path, require_caption=False)] == ["own words", ""]
+    captions = [e.caption for e in read(tmp_path, caption=" of the\nset ", trigger="mia").examples]
+    assert captions == ["own words, mia", "of the set"]
+    examples = read(tmp_path, trigger="mia").examples
+    assert [e.caption for e in examples] == ["own words, mia", "mia"]
+    assert {e.trigger for e in examples} == {"mia"}
 
 
-def test_one_changed_byte_changes_the_id(tmp_path: Path, picture: Picture):
-    file = picture("a.bmp", caption="x")
-    before = read(tmp_path)[0]
-    file.write_bytes(file.read_bytes()[:-1] + b"\x07")
-    after = read(tmp_path)[0]
-    assert before.id != after.id and before.sha256 != after.sha256
+def test_a_dataset_may_have_its_own_trigger_or_none(tmp_path: Path, picture: Picture, read: Read):
+    picture("a.png", caption="[trigger] and her dog")
+    picture("b.png", caption="a street")
+    own = read(tmp_path, trigger="mia", own_trigger="rex")
+    assert [e.caption for e in own.examples] == ["rex and her dog", "a street"]
+    none = read(tmp_path, trigger="mia", own_trigger="")
+    assert [e.caption for e in none.examples] == ["a street"] and "there is no trigger" in told(none)[0]
+
+
+def test_regularisation_has_no_trigger_and_a_weight_of_its_own(tmp_path: Path, picture: Picture, read: Read):
+    picture("a.png", caption="a woman")
+    picture("b.png")
+    reading = read(tmp_path, trigger="mia", type="regularisation", loss_weight=0.5)
+    (e,) = reading.examples
+    assert (e.type, e.loss_weight, e.trigger, e.held_out) == ("regularisation", 0.5, "", False)
+    assert "b.png: has no caption" in told(reading)[0]
+
+
+def test_validation_pictures_are_held_out(tmp_path: Path, picture: Picture, read: Read):
+    picture("a.png", caption="mia")
+    (e,) = read(tmp_path, type="validation").examples
+    assert e.held_out and e.type == "validation"
+
+
+def test_captions_from_elsewhere_are_left_alone_where_asked(tmp_path: Path, picture: Picture, read: Read):
+    picture("a_cat.png", caption="beside")
+    (tmp_path / "metadata.jsonl").write_text(json.dumps({"file_name": "a_cat.png", "text": "listed"}))
+    expected = {"auto": "beside", "sidecars": "beside", "names": "a cat", "none": "for all"}
+    for source, caption in expected.items():
+        assert [e.caption for e in read(tmp_path, captions_from=source, caption="for all").examples] == [caption]
+    (tmp_path / "a_cat.txt").unlink()
+    assert read(tmp_path, caption="for all").examples[0].caption == "listed"
+    assert read(tmp_path, captions_from="sidecars", caption="for all").examples[0].caption == "for all"
+
+
+def test_many_shared_lines_are_drawn_from_by_content(tmp_path: Path, picture: Picture, read: Read):
+    for name in "ab":
+        picture(f"in/{name}.png")
+    lines = tmp_path / "lines.txt"
+    lines.write_text("\n".join(f"line {n}" for n in range(500)))
+    first, second = (read(tmp_path / "in", captions_file=str(lines)).examples for _ in range(2))
+    assert first == second
+    assert first[0].captions != first[1].captions and len(set(first[0].captions)) == 32
+    assert first[0].caption == first[0].captions[0]
+
+
+def test_repeats_in_settings_come_before_those_in_names(tmp_path: Path, picture: Picture, read: Read):
+    picture("40_mia/a.png", caption="x")
+    reading = read(tmp_path)
+    assert reading.examples[0].repeats == 40 and any("40 repeats" in note for note in reading.notes)
+    assert read(tmp_path, repeats=3).examples[0].repeats == 3
+    picture("2024_holiday/b.png", caption="x")  # a year
+    reading = read(tmp_path)
+    assert len(reading.examples) == 1 and any("2024_holiday" in note for note in reading.notes)
 
 
 # --- refused input ---
 
 
-def test_a_missing_folder_is_told(tmp_path: Path):
-    (problem,) = problems(tmp_path / "nowhere")
-    assert "nowhere does not exist" in problem
+def test_a_missing_folder_is_told(tmp_path: Path, read: Read):
+    assert "nowhere does not exist" in told(read(tmp_path / "nowhere"))[0]
 
 
-def test_a_file_in_place_of_a_folder_is_told(picture: Picture):
-    (problem,) = problems(picture("a.png"))
-    assert "is a file, not a folder" in problem
+def test_a_file_in_place_of_a_folder_is_told(picture: Picture, read: Read):
+    assert "is a file, not a folder" in told(read(picture("a.png")))[0]
 
 
-def test_a_folder_without_pictures_says_what_it_holds(tmp_path: Path):
-    for name in ["a.heic", "b.HEIC", "c.mp4", "LICENSE", ".hidden.png"]:
+def test_a_folder_without_pictures_says_what_it_holds(tmp_path: Path, read: Read):
+    assert "found nothing instead" in told(read(tmp_path))[0]
+    for name in ["a.psd", "b.PSD", "c.mp4", "LICENSE", ".hidden.png"]:
         (tmp_path / name).write_bytes(b"x")
-    (problem,) = problems(tmp_path)
-    assert "PNG, JPEG, WebP and BMP are read; found 2 .heic, 1 .mp4, 1 without suffix instead" in problem
+    (problem,) = told(read(tmp_path))
+    assert "BMP and GIF are read; found 2 .psd, 1 .mp4, 1 without suffix instead" in problem
 
 
-def test_an_empty_folder_is_told(tmp_path: Path):
-    (problem,) = problems(tmp_path)
-    assert "found nothing instead" in problem
-
-
-@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "bmp"])
-@pytest.mark.parametrize("kept", [0.5, 0.95])
-def test_pictures_cut_off_are_told(tmp_path: Path, picture: Picture, suffix: str, kept: float):
+def test_a_broken_picture_costs_no_other(tmp_path: Path, picture: Picture, read: Read):
     picture("good.png", caption="x")
-    file = picture(f"bad.{suffix}", size=(200, 200), caption="x")
-    data = file.read_bytes()
-    file.write_bytes(data[: int(len(data) * kept)])
-    (problem,) = problems(tmp_path)
-    assert f"bad.{suffix}" in problem and "damaged" in problem
+    bad = picture("bad.png", caption="x")
+    bad.write_bytes(bad.read_bytes()[:200])
+    reading = read(tmp_path)
+    assert [Path(e.path).name for e in reading.examples] == ["good.png"]
+    assert "bad.png: is damaged" in told(reading)[0]
+    assert (reading.problems[0].check, reading.problems[0].images) == ("unreadable", (str(bad),))
 
 
-@pytest.mark.parametrize(
-    ("content", "what"), [(b"", "empty file"), (b"hello", "none of PNG"), (b"\x89PNG\r\n\x1a\n" + b"x" * 50, "damaged")]
-)
-def test_files_that_are_no_pictures_are_told(tmp_path: Path, content: bytes, what: str):
-    (tmp_path / "bad.png").write_bytes(content)
-    (problem,) = problems(tmp_path, caption="x")
-    assert "bad.png" in problem and what in problem
-
-
-def test_other_formats_under_a_known_name_are_refused(tmp_path: Path):
-    Image.new("RGB", (32, 32)).save(tmp_path / "a.png", format="TIFF")
-    (problem,) = problems(tmp_path, caption="x")
-    assert "none of PNG, JPEG, WebP and BMP" in problem
-
-
-def test_links_to_nothing_and_pipes_are_told(tmp_path: Path):
+def test_links_to_nothing_and_pipes_are_told(tmp_path: Path, read: Read):
     os.symlink(tmp_path / "gone.png", tmp_path / "link.png")
     os.mkfifo(tmp_path / "pipe.png")
-    found = problems(tmp_path, caption="x")
-    assert len(found) == 2 and all("not a plain file" in p for p in found)
+    assert all("not a plain file" in p for p in told(read(tmp_path, caption="x"), 2))
 
 
-def test_tiny_pictures_are_told(tmp_path: Path, picture: Picture):
-    picture("a.png", size=(16, 16))
-    picture("b.png", size=(15, 400))
-    (problem,) = problems(tmp_path, caption="x")
-    assert "b.png: is 15x400" in problem
-
-
-@pytest.mark.parametrize(("width", "height"), [(10_001, 10_000), (60_000, 60_000)])
-def test_too_many_pixels_are_refused_from_the_header(tmp_path: Path, width: int, height: int):
-    (tmp_path / "a.png").write_bytes(png(width, height, 8, 2, b""))
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        (problem,) = problems(tmp_path, caption="x")
-    assert "more than the 100 megapixels" in problem
-
-
-def test_large_pictures_below_the_cap_pass_without_warnings(tmp_path: Path):
-    width, height = 9_700, 10_000  # Pillow warns from 89 megapixels on
-    rows = (b"\0" + bytes((width + 7) // 8)) * height  # one bit per pixel
-    (tmp_path / "a.png").write_bytes(png(width, height, 1, 0, rows))
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert measure(tmp_path / "a.png").width == width
-
-
-def test_all_problems_are_told_at_once(tmp_path: Path, picture: Picture):
+def test_all_problems_are_told_at_once(tmp_path: Path, picture: Picture, read: Read):
     picture("a.png", caption=" ")
     picture("b.png").with_suffix(".txt").write_bytes(b"\xff\xfe")
     picture("c.png")
     picture("d.png", caption="x").write_bytes(b"junk")
     picture("e.png", caption="fine")
-    found = problems(tmp_path)
-    assert len(found) == 4
+    found = told(read(tmp_path), 4)
     for file, what in [
         ("a.txt", "the caption is empty"),
         ("b.txt", "not UTF-8"),
-        ("c.png", "has no caption. Write c.txt beside it, or set `caption:`"),
+        ("c.png", "has no caption. Fix: write c.txt beside it, or set `caption:`"),
         ("d.png", "none of PNG"),
     ]:
         assert any(f"{file}: " in p and what in p for p in found), (file, found)
 
 
-# --- warnings ---
+def test_settings_that_do_not_go_together_are_told(tmp_path: Path, picture: Picture, read: Read):
+    picture("a.png", caption="x")
+    assert "kind: edit" in told(read(tmp_path, controls=[str(tmp_path)]))[0]
+    assert "captions_from" in told(read(tmp_path, captions_file=str(tmp_path / "a.txt"), captions_from="none"))[0]
+    assert "does not exist" in told(read(tmp_path, masks=str(tmp_path / "nowhere")))[0]
 
 
-def test_unused_files_are_named_with_a_guess(tmp_path: Path, picture: Picture):
+def test_rows_without_their_picture_are_told(tmp_path: Path, picture: Picture, read: Read):
+    picture("a.png")
+    file = tmp_path / "list.jsonl"
+    lines = [{"image": "a.png", "text": "x"}, {"image": "../b.png", "text": "x"}, {"image": "c.png", "text": 3}, []]
+    file.write_text("\n".join(map(json.dumps, lines)))
+    reading = read(file)
+    assert len(reading.examples) == 1
+    found = told(reading, 3)
+    for line, words in [(2, "no picture '../b.png'"), (3, "not text"), (4, "not a JSON object")]:
+        assert any(f"list.jsonl:{line}: " in p and words in p for p in found), found
+
+
+NAMES = (
+    *("猫", "кошка", "قطة", "बिल्ली", "แมว", "γάτα", "고양이", "חתול", "👩‍🎨", "e\u0301", "\u202egnp"),
+    *("[red][bold", "a'b\"c", "%s{0}", "-rf", "a b", "$HOME", "CON", "x" * 200, "a;b", "#1", "~"),
+)
+
+
+def test_names_in_every_script_are_read(tmp_path: Path, picture: Picture, read: Read):
+    for name in NAMES:
+        picture(f"{name}.png", caption=f"shows {name}")
+    examples = read(tmp_path).examples
+    assert {Path(e.path).stem: e.caption for e in examples} == {name: f"shows {name}" for name in NAMES}
+    write_manifest(tmp_path / "manifest.jsonl", examples)
+    assert read_manifest(tmp_path / "manifest.jsonl") == examples
+
+
+def test_names_that_cannot_be_shown_are_set_aside(tmp_path: Path, picture: Picture, read: Read):
+    data = picture("a.png", caption="x").read_bytes()
+    for name in [b"b\xff.png", b"c\n.png", b"d\x1b[31m.png"]:
+        (tmp_path / os.fsdecode(name)).write_bytes(data)
+    reading = read(tmp_path)
+    assert len(reading.examples) == 1 and len(reading.notes) == 3
+    assert all(note.isascii() and note.isprintable() and "rename it" in note for note in reading.notes)
+
+
+# --- notes ---
+
+
+def test_unused_files_are_named_with_a_guess(tmp_path: Path, picture: Picture, read: Read):
     picture("portrait_01.png")
     picture("b.png", caption="x")
-    for name in ["portrait_1.txt", "b.png.txt", "README.md", "c.HEIC"]:
+    for name in ["portrait_1.txt", "b.png.txt", "README.md", "c.PSD"]:
         (tmp_path / name).write_text("x")
-    lines = unused_files(tmp_path, LABEL)
-    assert len(lines) == 3
-    assert any("b.png.txt is left out" in line and "must be that of a picture" in line for line in lines)
-    assert any("portrait_1.txt is left out" in line and "portrait_01.png.txt" not in line for line in lines)
-    assert any("Did you mean portrait_01.txt?" in line for line in lines)
-    assert any("c.HEIC" in line and "Convert" in line for line in lines)
+    notes = read(tmp_path, caption="x").notes
+    assert len(notes) == 3
+    assert any("b.png.txt is left out" in note and "the name of a picture" in note for note in notes)
+    assert any("did you mean portrait_01.txt?" in note for note in notes)
+    assert any("c.PSD" in note and "convert" in note for note in notes)
 
 
-# --- pixels ---
+# --- masks ---
 
 
-def corner_file(path: Path, orientation: int, suffix: str) -> Path:
-    """A 64x32 picture, red in what a viewer shows as its upper left quarter once turned."""
-    upright = Image.new("RGB", (64, 32), "blue")
-    upright.paste((255, 0, 0), (0, 0, 32, 16))
-    stored = {
-        1: None,
-        2: Image.Transpose.FLIP_LEFT_RIGHT,
-        3: Image.Transpose.ROTATE_180,
-        4: Image.Transpose.FLIP_TOP_BOTTOM,
-        5: Image.Transpose.TRANSPOSE,
-        6: Image.Transpose.ROTATE_90,  # the inverse of what a viewer does
-        7: Image.Transpose.TRANSVERSE,
-        8: Image.Transpose.ROTATE_270,
-    }[orientation]
-    image = upright.transpose(stored) if stored is not None else upright
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    file = path / f"turned{orientation}.{suffix}"
-    image.save(file, exif=exif)
-    return file
+def test_alpha_may_be_the_mask(tmp_path: Path, picture: Picture, read: Read):
+    picture("a.png", caption="x")
+    Image.new("RGBA", (24, 20), (200, 0, 0, 100)).save(tmp_path / "b.png")
+    (tmp_path / "b.txt").write_text("x")
+    reading = read(tmp_path, masks="alpha")
+    assert [(e.mask, e.mask_sha256) for e in reading.examples] == [
+        (None, None), (reading.examples[1].path, reading.examples[1].sha256),
+    ]  # fmt: skip
+    assert "1 of 2 pictures have no mask" in reading.notes[0]
+    assert all(e.mask is None for e in read(tmp_path).examples)
 
 
-@pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
-@pytest.mark.parametrize("orientation", range(1, 9))
-def test_pictures_are_turned_as_exif_says(tmp_path: Path, orientation: int, suffix: str):
-    file = corner_file(tmp_path, orientation, suffix)
-    facts = measure(file)
-    image = open_rgb(file)
-    assert (facts.width, facts.height) == image.size == (64, 32)
-    red, *blues = (image.getpixel(p) for p in [(8, 6), (56, 6), (8, 26), (56, 26)])
-    assert isinstance(red, tuple) and red[0] > 200 and red[2] < 60
-    assert all(isinstance(b, tuple) and b[0] < 60 and b[2] > 200 for b in blues)
-
-
-def test_damaged_exif_does_not_cost_the_picture(tmp_path: Path):
-    file = tmp_path / "a.jpg"
-    Image.new("RGB", (32, 24), "red").save(file, exif=b"Exif\0\0MM\0*\xff\xff\xff\xff junk")
-    assert measure(file).width == 32
-    assert open_rgb(file).size == (32, 24)
-
-
-@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
-def test_transparency_lies_on_white(tmp_path: Path, mode: str):
-    file = tmp_path / "a.png"
-    if mode == "P":
-        image = Image.new("P", (20, 20), 1)
-        image.putpalette([0, 0, 0, 10, 10, 10])
-        image.paste(0, (0, 0, 10, 20))
-        image.save(file, transparency=0)
-    else:
-        image = Image.new(mode, (20, 20), (10,) * (len(mode) - 1) + (255,))
-        image.paste((10,) * (len(mode) - 1) + (0,), (0, 0, 10, 20))
-        image.save(file)
-    rgb = open_rgb(file)
-    assert rgb.mode == "RGB"
-    assert rgb.getpixel((2, 2)) == (255, 255, 255)
-    assert rgb.getpixel((18, 2)) == (10, 10, 10)
-
-
-def test_half_transparent_is_half_white(tmp_path: Path):
-    Image.new("RGBA", (16, 16), (255, 0, 0, 128)).save(tmp_path / "a.webp", lossless=True)
-    assert open_rgb(tmp_path / "a.webp").getpixel((3, 3)) == (255, 127, 127)
-
-
-def test_sixteen_bits_become_eight(tmp_path: Path):
-    ramp = list(range(0, 65536, 257))
-    row = b"\0" + b"".join(struct.pack(">H", v) for v in ramp)
-    trns = struct.pack(">I", 2) + b"tRNS" + b"\0\x07" + struct.pack(">I", zlib.crc32(b"tRNS\0\x07"))
-    for name, extra in [("plain", b""), ("keyed", trns)]:
-        file = tmp_path / f"{name}.png"
-        file.write_bytes(png(256, 16, 16, 0, row * 16, extra))
-        rgb = open_rgb(file)
-        assert [rgb.getpixel((x, 5)) for x in range(256)] == [(v, v, v) for v in range(256)]
-    colours = b"\0" + b"".join(struct.pack(">HHH", v, 65535 - v, 0) for v in ramp)
-    (tmp_path / "rgb.png").write_bytes(png(256, 16, 16, 2, colours * 16))
-    assert open_rgb(tmp_path / "rgb.png").getpixel((200, 3)) == (200, 55, 0)
-
-
-def test_colour_profiles_are_applied(tmp_path: Path):
-    swapped = swapped_profile()
-    Image.new("RGB", (16, 16), (255, 0, 0)).save(tmp_path / "profiled.png", icc_profile=swapped)
-    Image.new("RGB", (16, 16), (255, 0, 0)).save(tmp_path / "plain.png")
-    assert open_rgb(tmp_path / "plain.png").getpixel((1, 1)) == (255, 0, 0)
-    red, green, _ = pixel(open_rgb(tmp_path / "profiled.png"))
-    assert green > 200 and red < 60
-
-
-def test_profiles_and_transparency_go_together(tmp_path: Path):
-    image = Image.new("RGBA", (16, 16), (255, 0, 0, 255))
-    image.paste((255, 0, 0, 0), (8, 0, 16, 16))
-    image.save(tmp_path / "a.png", icc_profile=swapped_profile())
-    rgb = open_rgb(tmp_path / "a.png")
-    assert pixel(rgb)[1] > 200
-    assert rgb.getpixel((12, 1)) == (255, 255, 255)
-
-
-def test_srgb_profiles_change_nothing_to_speak_of(tmp_path: Path):
-    profile = srgb_profile()
-    Image.new("RGB", (16, 16), (200, 100, 50)).save(tmp_path / "a.png", icc_profile=profile)
-    assert all(abs(a - b) <= 1 for a, b in zip(pixel(open_rgb(tmp_path / "a.png")), (200, 100, 50), strict=True))
-
-
-@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
-@pytest.mark.parametrize("profile", [b"not a profile", b""])
-def test_broken_profiles_are_ignored(tmp_path: Path, mode: str, profile: bytes):
-    file = tmp_path / "a.jpg"
-    Image.new(mode, (16, 16), WHITE[mode]).save(file, icc_profile=profile)
-    assert open_rgb(file).getpixel((1, 1)) == (255, 255, 255)
-
-
-@pytest.mark.parametrize("mode", ["CMYK", "L"])
-def test_profiles_of_another_colour_space_do_no_harm(tmp_path: Path, mode: str):
-    profile = srgb_profile()
-    Image.new(mode, (16, 16), WHITE[mode]).save(tmp_path / "a.jpg", icc_profile=profile)
-    assert min(pixel(open_rgb(tmp_path / "a.jpg"))) >= 254
-
-
-def test_every_mode_comes_out_as_rgb(tmp_path: Path):
-    for mode in ["1", "L", "P", "RGB", "RGBA", "LA", "I;16"]:
-        file = tmp_path / "a.png"
-        Image.new(mode, (20, 18)).save(file)
-        image = open_rgb(file)
-        assert (image.mode, image.size) == ("RGB", (20, 18)), mode
-
-
-def test_animations_give_their_first_frame(tmp_path: Path):
-    frames = [Image.new("RGB", (20, 20), colour) for colour in ("red", "blue")]
-    frames[0].save(tmp_path / "a.png", save_all=True, append_images=frames[1:])
-    frames[0].save(tmp_path / "a.webp", save_all=True, append_images=frames[1:], lossless=True)
-    assert open_rgb(tmp_path / "a.png").getpixel((1, 1)) == (255, 0, 0)
-    assert open_rgb(tmp_path / "a.webp").getpixel((1, 1)) == (255, 0, 0)
-
-
-def test_open_refuses_what_measure_refuses(tmp_path: Path):
-    (tmp_path / "a.png").write_bytes(b"junk")
-    with pytest.raises(InputError, match=r"a\.png"):
-        open_rgb(tmp_path / "a.png")
-    with pytest.raises(InputError, match="not there"):
-        open_rgb(tmp_path / "b.png")
-
-
-def pixel(image: Image.Image) -> tuple[int, ...]:
-    value = image.getpixel((1, 1))
-    assert isinstance(value, tuple)
-    return tuple(int(v) for v in value)
-
-
-def srgb_profile() -> bytes:
-    profile = cast(Any, ImageCms.createProfile("sRGB"))  # pyright: ignore[reportUnknownMemberType]
-    return ImageCms.ImageCmsProfile(profile).tobytes()
-
-
-def swapped_profile() -> bytes:
-    """sRGB with its red and green primaries exchanged, so that its effect cannot be missed."""
-    data = bytearray(srgb_profile())
-    count = struct.unpack_from(">I", data, 128)[0]
-    for i in range(count):
-        at = 132 + 12 * i
-        name = bytes(data[at : at + 4])
-        if name in (b"rXYZ", b"gXYZ"):
-            data[at : at + 4] = b"gXYZ" if name == b"rXYZ" else b"rXYZ"
-    return bytes(data)
+def test_masks_must_have_the_shape_of_their_picture(tmp_path: Path, picture: Picture, read: Read):
+    picture("a.png", size=(100, 50), caption="x")
+    picture("a-masklabel.png", size=(50, 25))
+    reading = read(tmp_path)
+    (e,) = reading.examples
+    assert e.mask_sha256 == hashlib.sha256((tmp_path / "a-masklabel.png").read_bytes()).hexdigest()
+    picture("a-masklabel.png", size=(50, 50))
+    assert "shapes differ" in told(read(tmp_path))[0]
+    assert read(tmp_path, masks="none").problems == []

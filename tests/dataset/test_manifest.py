@@ -11,7 +11,7 @@ from likeness.errors import InputError
 def test_what_is_written_is_read(tmp_path: Path, example: Callable[..., Example]):
     examples = [
         example(1, caption='says "hi"\u2028and möre 日本'),
-        example(2, reference="/data/b.png", reference_sha256="ab", held_out=True),
+        example(2, references=("/data/b.png",), reference_sha256s=("ab",), reference_sizes=((3, 4),), held_out=True),
         example(3, path="/data/\udcff.png"),  # a file name that is not UTF-8
     ]
     file = tmp_path / "manifest.jsonl"

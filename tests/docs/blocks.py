@@ -1,8 +1,9 @@
 """The fenced blocks of a Markdown page, and what is to be done with each.
 
 A comment right above a block marks it: `<!-- run -->` runs its commands as they stand, `<!-- run: small -->` on a tiny
-base with little data, `<!-- file: NAME -->` saves it for the commands that follow. In a `console` block lines that
-start with `$ ` are commands; the lines below one must be in its output.
+base with little data, `<!-- file: NAME -->` saves it for the commands that follow, `<!-- from: PATH -->` says of which
+file in the repository it is a part. In a `console` block lines that start with `$ ` are commands; the lines below one
+must be in its output.
 """
 
 import re
@@ -19,7 +20,7 @@ _BLOCK = re.compile(
 
 @dataclass(frozen=True)
 class Block:
-    mark: str  # '', 'run', 'run: small' or 'file: NAME'
+    mark: str  # '', 'run', 'run: small', 'file: NAME' or 'from: PATH'
     language: str
     text: str
     place: str  # for messages: page and line

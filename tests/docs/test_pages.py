@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from textwrap import indent
 
 import pytest
 
@@ -68,11 +69,22 @@ def test_code_compiles(block: Block):
     compile(block.text, block.place, "exec")
 
 
+QUOTED = [b for page in PAGES for b in blocks(page) if b.mark.startswith("from: ")]
+
+
+@pytest.mark.parametrize("block", QUOTED, ids=lambda b: b.place)
+def test_quoted_code_is_the_code(block: Block):
+    source = (ROOT / block.mark.removeprefix("from: ")).read_text(encoding="utf-8")
+    assert any(indent(block.text, " " * n) in source for n in (0, 4, 8))
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_marks_are_known(page: Path):
     """A misspelled mark would be a block that is never run."""
     comments = re.findall(r"^<!-- (.+?) -->$", page.read_text(encoding="utf-8"), re.MULTILINE)
-    known = re.compile(r"run|run: small|file: [\w.-]+|generated: [\w.-]+|end|Written by `python -m docs.generate`.*")
+    known = re.compile(
+        r"run|run: small|from: [\w./-]+|file: [\w.-]+|generated: [\w.-]+|end|Written by `python -m docs.generate`.*"
+    )
     assert [c for c in comments if not known.fullmatch(c)] == []
     fences = page.read_text(encoding="utf-8").count("\n```")
     assert fences == 2 * len(blocks(page))

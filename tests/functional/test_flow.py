@@ -26,3 +26,12 @@ def test_the_error_is_per_sample_and_in_fp32() -> None:
     error = flow.squared_error(predicted, target)
     assert error.dtype == torch.float32
     assert error.tolist() == pytest.approx([2.0, 5.0])
+
+
+def test_weights_move_the_error_and_keep_its_scale() -> None:
+    target = torch.zeros(3, 4, 2, 2)
+    predicted = torch.tensor([1.0, 3.0]).expand(3, 4, 2, 2)  # errors 1 left, 9 right
+    left = torch.tensor([1.0, 0.0]).expand(1, 2, 2)
+    weights = torch.stack([left, torch.full((1, 2, 2), 0.25), torch.zeros(1, 2, 2)])
+    assert flow.squared_error(predicted, target, weights).tolist() == [1, 5, 0]
+    assert flow.squared_error(predicted, target).tolist() == [5, 5, 5]

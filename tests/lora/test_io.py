@@ -9,6 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from likeness.errors import InputError
 from likeness.lora.io import LoraInfo, read_lora, write_lora
+from likeness.lora.kinds import Size
 from likeness.worker import training
 from tests.tiny_run import leftovers
 
@@ -17,11 +18,13 @@ INFO = LoraInfo("maya", "starter", "maya_char", 4, 3, 60, {"modelspec.title": "m
 
 def weights() -> dict[str, torch.Tensor]:
     torch.manual_seed(0)
-    return {"layer.lora_A.weight": torch.randn(4, 6), "layer.lora_B.weight": torch.randn(5, 4)}
+    return {
+        "transformer.layer.lora_A.weight": torch.randn(4, 6), "transformer.layer.lora_B.weight": torch.randn(5, 4),
+    }  # fmt: skip
 
 
 def write(path: Path, alpha: float = 2.0, **changed: torch.Tensor) -> None:
-    write_lora(path, weights() | changed, prefix="transformer", alpha=alpha, info=INFO, targets="all")
+    write_lora(path, weights() | changed, {"transformer.layer": Size(4, alpha)}, info=INFO, targets="all")
 
 
 def metadata_of(path: Path) -> dict[str, str]:
@@ -37,7 +40,10 @@ def test_the_scale_is_folded_in_so_that_readers_who_ignore_alpha_are_right_too(t
     product = tensors["transformer.layer.lora_B.weight"].float() @ tensors["transformer.layer.lora_A.weight"].float()
     ours = weights()
     assert torch.allclose(
-        product, 2 / 4 * ours["layer.lora_B.weight"] @ ours["layer.lora_A.weight"], rtol=2e-3, atol=2e-3
+        product,
+        2 / 4 * ours["transformer.layer.lora_B.weight"] @ ours["transformer.layer.lora_A.weight"],
+        rtol=2e-3,
+        atol=2e-3,
     )
     adapter = json.loads(metadata_of(tmp_path / "lora.safetensors")["lora_adapter_metadata"])
     assert adapter["transformer.r"] == adapter["transformer.lora_alpha"] == 4
@@ -63,10 +69,10 @@ def test_what_is_not_finite_in_fp16_is_never_written(tmp_path: Path, value: floa
     path = tmp_path / "lora.safetensors"
     write(path)
     before = path.read_bytes()
-    broken = weights()["layer.lora_A.weight"]
+    broken = weights()["transformer.layer.lora_A.weight"]
     broken[1, 2] = value
     with pytest.raises(ValueError, match=r"layer\.lora_A\.weight is not finite"):
-        write(path, **{"layer.lora_A.weight": broken})
+        write(path, **{"transformer.layer.lora_A.weight": broken})
     assert path.read_bytes() == before and leftovers(tmp_path) == []
 
 

@@ -15,10 +15,12 @@ from likeness.errors import InputError
 from likeness.families import Family
 from likeness.lora import inject as lora
 from likeness.lora.io import LoraInfo, write_lora
+from likeness.lora.kinds import Size, Type
+from likeness.lora.targets import Rule, Targets, choose_layers
 from likeness.service import samples
 from likeness.service.samples import LoraUse, SampleJob
 from likeness.worker import sampling, training
-from tests.tiny import make_tiny_base
+from tests.contract.bases.flux2 import make_tiny_base
 from tests.worker import dying
 
 HARDWARE = HardwareConfig(device="cpu", precision="fp32", threads=1)
@@ -48,17 +50,20 @@ def draw(tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Dr
 def make_lora(open_tiny: Callable[..., Family], tmp_path: Path) -> Callable[..., Path]:
     """A LoRA of random weights, strong enough to be seen."""
 
-    def make(name: str, seed: int, alpha: float = 8, strength: float = 0.5) -> Path:
-        denoiser, targets = open_tiny().denoiser, open_tiny().lora_targets("all")
-        lora.inject(denoiser, rank=4, alpha=alpha, dropout=0, targets=targets, seed=seed)
+    def make(name: str, seed: int, alpha: float = 8, strength: float = 0.5, kind: Type = "lora") -> Path:
+        family = open_tiny()
+        rules = (Rule(r".*\.to_[kv]", 2, alpha / 2),)
+        sizes = choose_layers(family.networks, Targets(family.lora_targets("all"), Size(4, alpha), rules))
+        lora.inject(family.networks, sizes, kind, dropout=0, seed=seed)
         torch.manual_seed(seed)
-        weights = {
-            n: torch.randn_like(w) * strength if ".lora_B." in n else w.detach()
-            for n, w in lora.trainable(denoiser).items()
-        }
+        weights = {n: w.detach() for n, w in lora.trainable(family.networks).items()}
+        for name_, w in weights.items():
+            if not w.any():  # what starts at zero is what learns first
+                weights[name_] = torch.randn_like(w) * strength
+            elif "magnitude" in name_:
+                weights[name_] = w * torch.linspace(0.2, 4, len(w))
         path = tmp_path / f"{name}.safetensors"
-        info = LoraInfo(name, "tiny", "", 4, 1, 1, {})
-        write_lora(path, weights, prefix="transformer", alpha=alpha, info=info, targets="all")
+        write_lora(path, weights, sizes, info=LoraInfo(name, "tiny", "", 4, 1, 1, {}, kind), targets="all")
         return path
 
     return make
@@ -84,7 +89,7 @@ def stock_picture(result: dict[str, Any]) -> Image.Image:
     return pipeline(
         prompt=said["prompt"],
         negative_prompt_embeds=negative,
-        image=Image.open(said["reference"]).convert("RGB") if said["reference"] else None,
+        image=[Image.open(path).convert("RGB") for path in said["references"]] or None,
         width=said["width"],
         height=said["height"],
         num_inference_steps=said["steps"],
@@ -112,18 +117,34 @@ def test_a_lora_whatever_its_alpha(draw: Draw, make_lora: Callable[..., Path], a
     assert difference(picture_of(result), stock_picture(result)) <= LIKENESS
 
 
+@pytest.mark.parametrize("kind", ["dora", "rslora", "lokr"])
+def test_a_lora_of_another_type(draw: Draw, make_lora: Callable[..., Path], kind: Type) -> None:
+    path = make_lora("one", 1, kind=kind)
+    result = draw(LoraUse(path))
+    assert difference(picture_of(draw()), picture_of(result)) > 10, "it must be seen"
+    assert difference(picture_of(result), stock_picture(result)) <= LIKENESS
+    weaker = draw(LoraUse(path, -0.5))
+    assert difference(picture_of(weaker), stock_picture(weaker)) <= LIKENESS
+    assert picture_of(draw(LoraUse(path, 0))).tobytes() == picture_of(draw()).tobytes()
+
+
+def test_loras_of_several_types_add_up(draw: Draw, make_lora: Callable[..., Path]) -> None:
+    one, two = make_lora("one", 1, kind="dora"), make_lora("two", 2, kind="lora")
+    result = draw(LoraUse(one, 1.0), LoraUse(two, 0.5))
+    assert difference(picture_of(result), stock_picture(result)) <= LIKENESS
+
+
 def test_two_loras_with_strengths(draw: Draw, make_lora: Callable[..., Path]) -> None:
     one, two = make_lora("one", 1), make_lora("two", 2)
     result = draw(LoraUse(one, 0.5), LoraUse(two, 1.5))
     assert difference(picture_of(result), stock_picture(result)) <= LIKENESS
     for others in ((LoraUse(one, 0.5),), (LoraUse(two, 1.5),), (LoraUse(one, 1.5), LoraUse(two, 0.5)), ()):
         assert difference(picture_of(result), picture_of(draw(*others))) > 5
-    assert difference(picture_of(draw(LoraUse(one, 0.0))), picture_of(draw())) <= LIKENESS
 
 
 def test_an_edit(draw: Draw, make_lora: Callable[..., Path], tmp_path: Path) -> None:
     Image.effect_noise((80, 64), 90).convert("RGB").save(tmp_path / "source.png")
-    result = draw(LoraUse(make_lora("one", 1)), reference=tmp_path / "source.png", width=80, height=64)
+    result = draw(LoraUse(make_lora("one", 1)), references=(tmp_path / "source.png",), width=80, height=64)
     assert difference(picture_of(result), stock_picture(result)) <= LIKENESS
     assert difference(picture_of(result), picture_of(draw(LoraUse(make_lora("one", 1)), width=80, height=64))) > 5
 
@@ -180,7 +201,7 @@ def test_a_lora_of_another_base_is_refused(
 
 
 def make_wider_base(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    from tests import tiny
+    from tests.contract.bases import flux2 as tiny
 
     plain = tiny.Flux2Transformer2DModel
     monkeypatch.setattr(
@@ -194,8 +215,9 @@ def make_wider_base(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_lora_with_none_of_the_layers_is_refused(draw: Draw, tmp_path: Path) -> None:
     path = tmp_path / "foreign.safetensors"
     info = LoraInfo("foreign", "x", "", 2, 1, 1, {})
-    weights = {"blocks.0.lora_A.weight": torch.ones(2, 4), "blocks.0.lora_B.weight": torch.ones(4, 2)}
-    write_lora(path, weights, prefix="transformer", alpha=2, info=info, targets="all")
+    layer = "transformer.blocks.0"
+    weights = {f"{layer}.lora_A.weight": torch.ones(2, 4), f"{layer}.lora_B.weight": torch.ones(4, 2)}
+    write_lora(path, weights, {layer: Size(2, 2.0)}, info=info, targets="all")
     with pytest.raises(InputError, match=r"foreign\.safetensors: does not fit base 'tiny'"):
         draw(LoraUse(path))
 

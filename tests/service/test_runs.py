@@ -23,6 +23,7 @@ def test_the_plan_is_what_happens(
     overrides = [
         f"train.batch_size={batch}", f"train.gradient_accumulation={accumulation}", "train.sample_every=0",
         f"data.datasets.0.repeats={repeats}", "train.probe_every=0",
+        "data.datasets.0.subfolders=true",
     ]  # fmt: skip
     prepared = runs.prepare(config, overrides)
     run = runs.start(prepared, tmp_path / "runs")

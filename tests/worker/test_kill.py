@@ -19,9 +19,9 @@ SETTINGS = {
     "train__state_every": 2,
     "train__ema_decay": 0.9,
     "lora__dropout": 0.3,
-    "data__caption_dropout": 0.5,
-    "data__crop": "random",
-    "data__flip": True,
+    "data__captions__dropout": 0.5,
+    "data__augment__random__crop": 0.2,
+    "data__augment__random__flip": True,
     "optim__schedule": "cosine",
 }
 ALWAYS = (  # one moment of each of these kinds

@@ -1,0 +1,1 @@
+"""Enlarging pictures with a network that knows what edges look like."""

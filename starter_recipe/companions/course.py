@@ -1,0 +1,111 @@
+"""The training that all companions share: Muon and AdamW, averaged weights, a time limit, a state to go on from."""
+
+import argparse
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from starter_recipe.companions import LOG, WORK
+from starter_recipe.training import Journal, Muon, save_state
+
+WARM_UP, COOLDOWN, FLOOR = 60, 0.4, 0.02  # steps; share of the time; of the rate
+AVERAGE = 0.995
+SAVE_SECONDS = 240
+# What is looked up, or maps to and from the outside: AdamW's share.
+_ENDS = (
+    "embed", "wte", "wpe", "lm_head", "heads", "projection.", "first_convolution", "upsample", "logit_scale",
+    "bias_mlp",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Course:
+    """How long and how fast to train. `rate` is Muon's; AdamW takes an eighth of it."""
+
+    name: str
+    minutes: float
+    batch: int
+    rate: float = 0.02
+    anew: bool = False  # forget the state of an earlier run
+
+    @classmethod
+    def from_command_line(cls, name: str, doc: str | None, minutes: float, batch: int, rate: float = 0.02) -> "Course":
+        parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+        parser.add_argument("--minutes", type=float, default=minutes, help="wall time; goes on from an earlier run")
+        parser.add_argument("--batch", type=int, default=batch)
+        parser.add_argument("--rate", type=float, default=rate, help="Muon's learning rate; AdamW's is an eighth")
+        parser.add_argument("--anew", action="store_true", help="forget the state of an earlier run")
+        parser.add_argument("--threads", type=int, default=2)
+        args = parser.parse_args()
+        torch.set_num_threads(args.threads)
+        torch.manual_seed(7)
+        return cls(name, args.minutes, args.batch, args.rate, args.anew)
+
+
+def run(
+    course: Course, model: nn.Module, loss_of: Callable[[int], Tensor], export: Callable[[], dict[str, float]]
+) -> None:
+    """Train `model` in place for the minutes of `course`, on from its state where there is one.
+
+    `loss_of(first)` is the loss on a fresh batch whose seeds start at index `first`. `export()` is called now and then,
+    and at the end, with averaged weights in the model: it writes them out and returns figures for the curve.
+    """
+    params = list(model.parameters())
+    hidden = [p for n, p in model.named_parameters() if p.ndim > 1 and not any(end in n for end in _ENDS)]
+    rest = [p for p in params if all(p is not h for h in hidden)]
+    muon, adam = (
+        Muon(hidden, course.rate, weight_decay=0.01),
+        torch.optim.AdamW(rest, course.rate / 8, betas=(0.9, 0.98)),
+    )
+    average, step = [p.detach().clone() for p in params], 0
+    path, log = WORK / course.name / "state.pt", LOG / f"{course.name}.jsonl"
+    if course.anew:
+        path.unlink(missing_ok=True)
+        log.unlink(missing_ok=True)
+    if path.exists():
+        state = torch.load(path, weights_only=True)
+        model.load_state_dict(state["model"])
+        muon.load_state_dict(state["muon"])
+        adam.load_state_dict(state["adam"])
+        average, step = state["average"], state["step"]
+    journal, start, saved, smooth = Journal(log), time.time(), time.time(), 0.0
+    first_step = step
+
+    def checkpoint() -> None:
+        states = {"model": model.state_dict(), "muon": muon.state_dict(), "adam": adam.state_dict()}
+        save_state(path, {**states, "average": average, "step": step})
+        kept = [p.detach().clone() for p in params]
+        model.eval()
+        with torch.no_grad():
+            torch._foreach_copy_(params, average)
+            figures = export()
+            torch._foreach_copy_(params, kept)
+        model.train()
+        seconds = time.time() - start
+        journal.write(step=step, samples=step * course.batch, seconds=seconds, loss=smooth, **figures)
+
+    model.train()
+    while (spent := (time.time() - start) / 60) < course.minutes:
+        factor = min(1.0, (step - first_step + 1) / WARM_UP) * max(
+            FLOOR, min(1.0, (course.minutes - spent) / (COOLDOWN * course.minutes))
+        )
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = loss_of(step * course.batch)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(rest, 1.0)
+        for optimizer, rate in ((muon, course.rate), (adam, course.rate / 8)):
+            optimizer.param_groups[0]["lr"] = rate * factor
+            optimizer.step()
+        model.zero_grad(set_to_none=True)
+        step += 1
+        torch._foreach_lerp_(average, [p.detach() for p in params], 1 - min(AVERAGE, step / (step + 10)))
+        smooth = loss.item() if not smooth else 0.97 * smooth + 0.03 * loss.item()
+        if step % 25 == 0:
+            print(f"step {step}  {spent:.1f} min  loss {smooth:.4f}", flush=True)
+        if time.time() - saved > SAVE_SECONDS:
+            checkpoint()
+            saved = time.time()
+    checkpoint()
