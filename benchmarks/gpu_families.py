@@ -1,4 +1,4 @@
-"""Speed and memory of one training step of full-size families, with random weights: `python -m benchmarks.gpu_families`.
+"""Speed and memory of a training step of full-size families, random weights: `python -m benchmarks.gpu_families`.
 
 Needs a GPU, torch and diffusers, and no download: the transformer is built from its published size and filled with
 random numbers; text conditions and latents are random too. Everything else - prediction, LoRA, quantising,
@@ -62,7 +62,7 @@ WAYS = (
 
 
 def measure(name: str, way: str, device: str, steps: int, tiny: bool) -> dict[str, Any]:
-    """One row: milliseconds a step, peak memory, share of the peak. Raises torch.OutOfMemoryError if it does not fit."""
+    """One row: milliseconds a step, peak memory, share of the peak. Raises torch.OutOfMemoryError if too large."""
     import torch
 
     from likeness.catalog import CARDS, resolve_base
@@ -152,7 +152,8 @@ def _row(result: Mapping[str, Any]) -> str:
     if "error" in result:
         return f"| {result['case']} | {result['way']} | {result['error']} | | | |"
     share = f"{result['share_of_peak']:.0%}" if result["share_of_peak"] is not None else ""
-    return f"| {result['case']} | {result['way']} | {result['ms']} | {result['peak_gb']} | {share} | {result['first_ms']} |"
+    cells = (result["case"], result["way"], result["ms"], result["peak_gb"], share, result["first_ms"])
+    return "| " + " | ".join(map(str, cells)) + " |"
 
 
 def main() -> None:

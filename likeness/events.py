@@ -33,8 +33,8 @@ class RunStarted(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Stage(Event):
-    """Work before or between steps, for progress bars: 'downloading' and 'fetching' (in bytes), 'loading', 'captioning',
-    'encoding', 'sampling', 'measuring'."""
+    """Work before or between steps, for progress bars: 'downloading' and 'fetching' (in bytes), 'loading',
+    'captioning', 'encoding', 'sampling', 'measuring'."""
 
     kind = "stage"
     name: str

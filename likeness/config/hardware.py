@@ -28,8 +28,8 @@ class HardwareConfig(BaseModel):
     )
     checkpointing: Literal["none", "blocks", "all"] = Field(
         default="none",
-        description="'blocks': compute each block's activations twice to save memory, in two fifths more time; 'all': keep "
-        "what is left of them in main memory besides.",
+        description="'blocks': compute each block's activations twice to save memory, in two fifths more time; 'all': "
+        "keep what is left of them in main memory besides.",
     )
     offload: float = Field(
         default=0.0,

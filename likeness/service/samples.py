@@ -109,7 +109,8 @@ def _check_numbers(job: SampleJob, card: Card) -> None:
         raise InputError(f"--steps: {job.steps} are too few. Fix: at least 1")
     if job.guidance is not None and not 0 <= job.guidance <= MOST_GUIDANCE:
         raise InputError(
-            f"--guidance: {job.guidance} is out of range. Fix: from 0 to {MOST_GUIDANCE}; usual is {card.guidance_words}"
+            f"--guidance: {job.guidance} is out of range. Fix: from 0 to {MOST_GUIDANCE}; "
+            f"usual is {card.guidance_words}"
         )
     for seed in job.seeds:
         if not 0 <= seed <= SEED_LIMIT:
