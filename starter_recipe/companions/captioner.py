@@ -13,7 +13,7 @@ from starter_recipe.companions import FOLDER, WORK
 from starter_recipe.companions.course import Course, run
 from starter_recipe.companions.text import plain_caption, writing_tokenizer
 from starter_recipe.companions.views import SIDE, Pixels, drawn, held_out_seed, squared, training_seed
-from starter_recipe.companions.writer import make_writer, ship, teach, write
+from starter_recipe.companions.writer import make_writer, ship, shipped_writer, teach, write
 from starter_recipe.world import Picture, read
 
 # What a caption must name: of people, and of animals and things.
@@ -68,6 +68,8 @@ def main() -> None:
     course = Course.from_command_line("captioner", __doc__, minutes=25, batch=64, rate=0.01)
     tokenizer = writing_tokenizer(WORK / course.name / "tokenizer")
     model: VisionEncoderDecoderModel = make_writer(make_encoder(), tokenizer)
+    if course.shipped:
+        model.load_state_dict(shipped_writer(course.name).state_dict())
     pictures, images = held_out(96)
 
     def export() -> dict[str, float]:

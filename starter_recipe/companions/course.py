@@ -4,6 +4,7 @@ import argparse
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +31,7 @@ class Course:
     batch: int
     rate: float = 0.02
     anew: bool = False  # forget the state of an earlier run
+    shipped: bool = False  # start from the weights that are shipped
 
     @classmethod
     def from_command_line(cls, name: str, doc: str | None, minutes: float, batch: int, rate: float = 0.02) -> "Course":
@@ -38,11 +40,18 @@ class Course:
         parser.add_argument("--batch", type=int, default=batch)
         parser.add_argument("--rate", type=float, default=rate, help="Muon's learning rate; AdamW's is an eighth")
         parser.add_argument("--anew", action="store_true", help="forget the state of an earlier run")
+        parser.add_argument(
+            "--shipped", action="store_true", help="where no state is left, start from the weights that are shipped"
+        )
         parser.add_argument("--threads", type=int, default=2)
         args = parser.parse_args()
         torch.set_num_threads(args.threads)
         torch.manual_seed(7)
-        return cls(name, args.minutes, args.batch, args.rate, args.anew)
+        return cls(name, args.minutes, args.batch, args.rate, args.anew, args.shipped)
+
+
+def state_file(name: str) -> Path:
+    return WORK / name / "state.pt"
 
 
 def run(
@@ -61,7 +70,7 @@ def run(
         torch.optim.AdamW(rest, course.rate / 8, betas=(0.9, 0.98)),
     )
     average, step = [p.detach().clone() for p in params], 0
-    path, log = WORK / course.name / "state.pt", LOG / f"{course.name}.jsonl"
+    path, log = state_file(course.name), LOG / f"{course.name}.jsonl"
     if course.anew:
         path.unlink(missing_ok=True)
         log.unlink(missing_ok=True)

@@ -7,7 +7,7 @@ one of twice the width (see `widened`).
 """
 
 import torch
-from transformers import CLIPVisionModel, GPT2Tokenizer, VisionEncoderDecoderModel, ViTConfig, ViTModel
+from transformers import CLIPVisionModel, GPT2Tokenizer, ViTConfig, ViTModel
 
 from starter_recipe.companions import FOLDER
 from starter_recipe.companions.course import Course, run
@@ -25,7 +25,7 @@ from starter_recipe.companions.views import (
     squared,
     training_seed,
 )
-from starter_recipe.companions.writer import make_writer, ship, teach, write
+from starter_recipe.companions.writer import make_writer, ship, shipped_writer, teach, write
 from starter_recipe.world.picture import COLOURS, PROPS, TIMES
 
 FIELDS = ("style", "scene", "time", "accessory", "prop", "emblem", "noun", "expression", "hair_colour", "colour",
@@ -34,7 +34,7 @@ FIELDS = ("style", "scene", "time", "accessory", "prop", "emblem", "noun", "expr
 
 def new_encoder(like: CLIPVisionModel | None = None) -> ViTModel:
     """A tower for 256 × 128 pixels, of the shape of `like` or the captioner's."""
-    shape = (like or captioner().encoder).config
+    shape = (like or shipped_writer("captioner").encoder).config
     config = ViTConfig(
         hidden_size=shape.hidden_size,
         num_hidden_layers=shape.num_hidden_layers,
@@ -47,10 +47,6 @@ def new_encoder(like: CLIPVisionModel | None = None) -> ViTModel:
         patch_size=PATCH,
     )
     return ViTModel._from_config(config, attn_implementation="eager")
-
-
-def captioner() -> VisionEncoderDecoderModel:
-    return VisionEncoderDecoderModel.from_pretrained(FOLDER / "captioner", dtype="float32")
 
 
 @torch.no_grad()
@@ -143,9 +139,11 @@ def shares(pairs: list[Pair], texts: list[str]) -> dict[str, float]:
 def main() -> None:
     course = Course.from_command_line("instructor", __doc__, minutes=15, batch=48, rate=0.01)
     tokenizer = GPT2Tokenizer.from_pretrained(FOLDER / "captioner")
-    start = captioner()
+    start = shipped_writer("captioner")
     model = make_writer(widened(start.encoder), tokenizer)
     model.decoder.load_state_dict(start.decoder.state_dict())
+    if course.shipped:
+        model.load_state_dict(shipped_writer(course.name).state_dict())
     pairs, images = held_out(96)
 
     def export() -> dict[str, float]:

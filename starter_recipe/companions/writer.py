@@ -14,6 +14,7 @@ from transformers import (
     ViTImageProcessorPil,
 )
 
+from starter_recipe.companions import FOLDER
 from starter_recipe.companions.views import PREPROCESSING, Pixels, pixel_values
 
 WIDTH, LAYERS, INNER, HEADS = 192, 3, 576, 6
@@ -67,6 +68,11 @@ def write(model: VisionEncoderDecoderModel, tokenizer: GPT2Tokenizer, images: Se
         ids = model.generate(pixel_values=values, do_sample=False, num_beams=1)
         texts += tokenizer.batch_decode(ids, skip_special_tokens=True)
     return texts
+
+
+def shipped_writer(name: str) -> VisionEncoderDecoderModel:
+    """The shipped companion `name`, in full precision."""
+    return VisionEncoderDecoderModel.from_pretrained(FOLDER / name, dtype="float32")
 
 
 def ship(
