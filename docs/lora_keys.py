@@ -55,7 +55,7 @@ def metadata_of_a_small_run() -> dict[str, str]:
 
     example = Path(__file__).parent.parent / "examples" / "character" / "mika.yaml"
     prepared = prepare(example, ["sampling.prompts=[]", "train.probe_every=0"])
-    items = [Item(e, (e.width, e.height), (), (), (), "", "") for e in prepared.examples]
+    items = [Item(e, ()) for e in prepared.examples]
     networks = {"transformer": torch.nn.ModuleDict({"layer": torch.nn.Linear(16, 16)})}
     inject.inject(networks, {"transformer.layer": Size(16, 16.0)}, "lora", dropout=0.0, seed=0)
     card = CARDS["starter"]

@@ -85,7 +85,7 @@ def train(
     from likeness.cli_text import show_plan
     from likeness.service import runs
 
-    prepared = runs.prepare(config, set_, workspace)
+    prepared = runs.prepare(config, set_)
     if not json_:
         show_plan(screen, prepared)
     if dry_run:

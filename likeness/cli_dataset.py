@@ -44,7 +44,6 @@ def check(
         bool, Parameter(negative="", help="Mend what is safe: copies aside, trigger into captions. Can be undone.")
     ] = False,
     report: Annotated[Path | None, Parameter(help="Write a contact sheet to this .html file.")] = None,
-    workspace: Workspace = Path("runs"),
     json_: Json = False,
 ) -> int:
     """Say what is wrong with a dataset: a folder, an archive, a list, or the datasets of a settings file.
@@ -53,7 +52,7 @@ def check(
     """
     from likeness.service import datasets
 
-    found = datasets.check(folder, trigger=trigger, kind=kind, base=base, workspace=workspace, fix=fix)
+    found = datasets.check(folder, trigger=trigger, kind=kind, base=base, fix=fix)
     if report:
         datasets.write_contact_sheet(found, report)
     counts = count_by_severity(found.findings)

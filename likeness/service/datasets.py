@@ -17,7 +17,7 @@ from likeness.dataset.problems import Problem
 from likeness.errors import InputError
 from likeness.report.sheet import Entry, Remark, write_sheet
 from likeness.service.checking import findings_of
-from likeness.service.reading import kept_folder, open_index, place_of_dataset, read_datasets
+from likeness.service.reading import archive_folder, open_index, place_of_dataset, read_datasets
 
 _FIXED_BY_ITSELF = ("duplicates", "trigger", "trigger_spelling")  # what `mend` does
 _SETTINGS = (".yaml", ".yml")
@@ -48,7 +48,6 @@ def check(
     trigger: str | None = None,
     kind: str | None = None,
     base: str | None = None,
-    workspace: Path | None = None,
     fix: bool = False,
 ) -> Report:
     """Check a dataset, or all datasets of a settings file, which then says what the options leave open.
@@ -63,15 +62,13 @@ def check(
         changes = {"trigger": trigger, "kind": kind}
         config = loaded.config.model_copy(update={name: value for name, value in changes.items() if value is not None})
         loaded = replace(loaded, config=config)
-        report = _check_run(path, loaded, card, workspace)
+        report = _check_run(path, loaded, card)
     else:
-        report = _check_folder(path, trigger, kind or kind_of(path), card, workspace)
+        report = _check_folder(path, trigger, kind or kind_of(path), card)
     if not fix:
         return report
     done = [change.in_words() for folder in report.folders for change in mend.mend(folder, report.examples)]
-    again = (
-        check(path, trigger=trigger or report.trigger, kind=kind, base=base, workspace=workspace) if done else report
-    )
+    again = check(path, trigger=trigger or report.trigger, kind=kind, base=base) if done else report
     return replace(again, fixed=done)
 
 
@@ -80,14 +77,14 @@ def undo(folder: Path) -> tuple[list[str], list[str]]:
     return mend.undo(folder)
 
 
-def _check_run(path: Path, loaded: Loaded, other: Card | None, workspace: Path | None) -> Report:
+def _check_run(path: Path, loaded: Loaded, other: Card | None) -> Report:
     """`other` is the base to check for instead of the run's own."""
     config, card = loaded.config, other or loaded.card
     sides = (other.resolution,) if other else config.data.sides(card.resolution)
-    readings = read_datasets(loaded, workspace)
+    readings = read_datasets(loaded)
     places = [place_of_dataset(loaded, number) for number in range(len(readings))]
     examples = [e for reading in readings for e in reading.examples]
-    with open_index(workspace) as index:
+    with open_index() as index:
         found = findings_of(examples, config.kind, card, sides, index)
     problems = [_as_finding(p, f"{place}: ") for place, r in zip(places, readings, strict=True) for p in r.problems]
     notes = [note for reading in readings for note in reading.notes]
@@ -95,13 +92,13 @@ def _check_run(path: Path, loaded: Loaded, other: Card | None, workspace: Path |
     return Report(path, config.kind, config.trigger, examples, ordered([*problems, *found]), notes, folders)
 
 
-def _check_folder(path: Path, trigger: str | None, kind: str, card: Card | None, workspace: Path | None) -> Report:
-    with open_index(workspace) as index:
-        reading = _read(path, trigger or "", kind, index, workspace)
+def _check_folder(path: Path, trigger: str | None, kind: str, card: Card | None) -> Report:
+    with open_index() as index:
+        reading = _read(path, trigger or "", kind, index)
         notes = list(reading.notes)
         guess = guess_trigger(reading.examples) if trigger is None and kind != "edit" else None
         if guess:
-            reading = _read(path, guess, kind, index, workspace)
+            reading = _read(path, guess, kind, index)
             notes.append(f"'{guess}' was taken for the trigger word. Fix: say which it is with --trigger")
         if card is None:
             notes.append("sizes were compared with one another alone. Fix: name the base to train with --base")
@@ -111,9 +108,9 @@ def _check_folder(path: Path, trigger: str | None, kind: str, card: Card | None,
     return Report(path, kind, word, reading.examples, ordered([*problems, *found]), notes, folders)
 
 
-def _read(path: Path, trigger: str, kind: str, index: Index, workspace: Path | None) -> Reading:
+def _read(path: Path, trigger: str, kind: str, index: Index) -> Reading:
     settings = DatasetConfig(path=str(path.absolute()))
-    store = kept_folder(workspace) / "archives"
+    store = archive_folder()
     return read_dataset(settings, index=index, store=store, kind=kind, trigger=trigger, require_captions=False)
 
 

@@ -1,41 +1,37 @@
 """The datasets of a run, read with what is kept from earlier times."""
 
 import os
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 
 from likeness.config.load import Loaded
 from likeness.dataset.index import FILE_NAME, Index
 from likeness.dataset.ingest import Progress, Reading, read_dataset
 
-KEPT = ".kept"  # folder in a workspace: the index of measured files, and archives unpacked. May be deleted
+
+def cache_folder() -> Path:
+    """Where what is made of datasets is kept: the index of measured files, and archives unpacked. May be deleted."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser().absolute() / "likeness"
 
 
-def kept_folder(workspace: Path | None) -> Path:
-    """Where what is made of datasets is kept between runs; without a workspace, where the system keeps such things."""
-    if workspace is not None:
-        return workspace.absolute() / KEPT
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "likeness"
+def archive_folder() -> Path:
+    """Where archives are unpacked."""
+    return cache_folder() / "archives"
 
 
-@contextmanager
-def open_index(workspace: Path | None) -> Generator[Index, None, None]:
-    """The index of a workspace; without one, an empty one that is not kept."""
-    with Index(kept_folder(workspace) / FILE_NAME if workspace is not None else None) as index:
-        yield index
+def open_index() -> Index:
+    """The index that all runs share."""
+    return Index(cache_folder() / FILE_NAME)
 
 
-def read_datasets(loaded: Loaded, workspace: Path | None, progress: Progress | None = None) -> list[Reading]:
+def read_datasets(loaded: Loaded, progress: Progress | None = None) -> list[Reading]:
     """Every dataset of a run, in order. Never raises for what is in them."""
     config = loaded.config
-    store = kept_folder(workspace) / "archives"
-    with open_index(workspace) as index:
+    with open_index() as index:
         return [
             read_dataset(
                 dataset,
                 index=index,
-                store=store,
+                store=archive_folder(),
                 kind=config.kind,
                 trigger=config.trigger,
                 number=number,

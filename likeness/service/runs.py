@@ -53,21 +53,21 @@ class Prepared:
         return self.loaded.config
 
 
-def prepare(path: Path, overrides: list[str] | None = None, workspace: Path | None = None) -> Prepared:
+def prepare(path: Path, overrides: list[str] | None = None) -> Prepared:
     """Read settings and data, and check them. Raises InputError with every problem found; loads no model.
 
-    What was measured of the pictures is kept in the workspace, if one is given, so that the next time is faster.
+    What was measured of the pictures is kept (see `service.reading`), so that the next time is faster.
     """
     loaded = read_config(path, overrides or [])
     config, card = loaded.config, loaded.card
-    readings = read_datasets(loaded, workspace)
+    readings = read_datasets(loaded)
     examples, wrong_crops = with_crops([e for reading in readings for e in reading.examples])
     problems = problems_of(loaded, readings) + wrong_crops + _prompt_problems(loaded)
     problems += _lora_problems(loaded)
     if problems:
         raise InputError(*problems)
     examples = split(examples, _hold_out_size(examples, config), config.train.seed)
-    with open_index(workspace) as index:
+    with open_index() as index:
         found = findings_of(examples, config.kind, card, config.data.sides(card.resolution), index)
     if stopping := as_problems(found, f"{path.name}: data.datasets"):
         raise InputError(*stopping)

@@ -47,7 +47,6 @@ class SampleJob:
 
     base: str
     prompts: tuple[str, ...]
-    parts_from: str | None = None  # where the parts are that a `base` of one file lacks
     loras: tuple[LoraUse, ...] = ()
     negative_prompt: str = ""
     seeds: tuple[int, ...] = (42,)
@@ -57,6 +56,7 @@ class SampleJob:
     guidance: float | None = None
     references: tuple[Path, ...] = ()
     output: Path | None = None  # a .png for one picture, else a folder
+    parts_from: str | None = None  # where the parts are that a `base` of one file lacks
     hardware: HardwareConfig = field(default_factory=lambda: HardwareConfig(precision="fp32"))
 
 

@@ -11,6 +11,8 @@ from tests.families.compare import largest_difference
 
 ROUNDING = 2  # of 255: a prompt's length decides how others are padded
 
+STRONG = 40.0  # random weights heed words little
+
 # One of each family that compares two prompts.
 COMPARING = {card.family: card for card in CARDS.values() if card.negative_prompt}.values()
 
@@ -25,4 +27,4 @@ def test_guidance_is_off_where_the_card_says(card: Card, contract_base: MakeBase
     def felt(guidance: float) -> int:
         return largest_difference(*(family.sample(Picture(wanted, a, side, side, 2, guidance, 9)) for a in avoided))
 
-    assert felt(card.guidance_off) <= ROUNDING < felt(card.guidance_off + 9)
+    assert felt(card.guidance_off) <= ROUNDING < felt(card.guidance_off + STRONG)

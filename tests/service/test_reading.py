@@ -30,7 +30,7 @@ def prepare(tiny_base: Path, tmp_path: Path) -> Callable[..., Prepared]:
         config = write_config(tmp_path / "tiny.yaml", tiny_base, tmp_path / "own")
         before, after = config.read_text().split("data:\n")
         config.write_text(before + datasets + "train" + after.split("\ntrain")[1])
-        return runs.prepare(config, list(overrides), tmp_path / "runs")
+        return runs.prepare(config, list(overrides))
 
     return preparing
 
@@ -53,7 +53,9 @@ def facts(e: Example) -> tuple[object, ...]:
     return (e.dataset, e.type, e.repeats, e.loss_weight, e.trigger, e.held_out, e.mask is not None)
 
 
-def test_each_dataset_has_its_purpose(folders: Path, prepare: Callable[..., Prepared]):
+def test_each_dataset_has_its_purpose(folders: Path, prepare: Callable[..., Prepared], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folders / "cache"))
+    before = [p.name for p in folders.iterdir()]
     prepared = prepare()
     assert {facts(e) for e in prepared.examples} == {
         (0, "train", 2, 1.0, "tiny_char", False, False),
@@ -64,9 +66,13 @@ def test_each_dataset_has_its_purpose(folders: Path, prepare: Callable[..., Prep
     captions = {e.dataset: e.caption for e in prepared.examples}
     assert captions[1] == "mia" and captions[2] == "a woman"  # no caption: the class of the folder, or the setting's
     assert (prepared.plan.images, prepared.plan.held_out, prepared.plan.examples_per_epoch) == (12, 2, 9 * 2 + 3 + 2)
-    kept = folders / "runs" / ".kept"
+    kept = folders / "cache" / "likeness"
     assert (kept / "index.sqlite").is_file() and len(list((kept / "archives").iterdir())) == 1
-    assert not [p for p in folders.rglob("*.sqlite") if kept not in p.parents]
+    assert {p.relative_to(folders).parts[0] for p in folders.rglob("*") if p.is_file()} == {
+        *before,
+        "tiny.yaml",
+        "cache",
+    }
 
 
 def test_held_out_pictures_are_drawn_where_asked(folders: Path, prepare: Callable[..., Prepared]):
