@@ -22,7 +22,7 @@ ALLOWED: dict[str, set[str]] = {
     "report": {"errors", "durable", "events"},
     # control plane: no torch
     "service": FLOOR,
-    **{face: FLOOR | {"service"} | FACES for face in FACES},
+    **{face: FLOOR | {"service"} | FACES for face in sorted(FACES)},
     "__main__": {"cli"},
     # compute plane: owns the device
     "functional": set(),
