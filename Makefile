@@ -8,7 +8,7 @@ TORCH  ?= torch==2.13.0
 TORCH_INDEX ?=
 DEMO   ?= runs
 
-.PHONY: setup demo test check types bench learning starter starter-companions starter-examples docs clean fuzz bench-index
+.PHONY: setup demo test check types bench learning starter starter-companions starter-examples docs clean fuzz bench-large
 setup: $(VENV)/.done
 
 $(VENV)/.done: pyproject.toml
@@ -60,9 +60,9 @@ starter-examples: setup
 fuzz: setup
 	$(BIN)/python -m benchmarks.fuzz_dataset --minutes 10
 
-# Index, index again and write the manifest of many pictures.
-bench-index: setup
-	$(BIN)/python -m benchmarks.index_dataset
+# Index, check and plan 100,000 pictures: speed and memory.
+bench-large: setup
+	$(BIN)/python -m benchmarks.large_dataset
 
 # Write the generated reference pages.
 docs: setup
