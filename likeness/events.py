@@ -82,6 +82,37 @@ class ProbesMeasured(Event):
     train_loss: float
     held_out_loss: float | None
     per_image: list[tuple[str, float]]
+    per_probe: dict[str, list[float]] = field(default_factory=dict[str, list[float]])  # held out, from clean to noise
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochMeasured(Event):
+    """What the scorecard measured of an epoch's pictures. Epoch 0 is the untrained base. The measures are described
+    in docs/explanation/scorecard.md."""
+
+    kind = "measured"
+    epoch: int
+    step: int
+    encoder: str  # that pictures were compared by; empty where there was none
+    pictures: dict[str, dict[str, float]]  # by measure, then by picture, such as `prompt-1-seed-42`
+    whole: dict[str, float]  # measures of all pictures together
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerdictGiven(Event):
+    """What all measures up to an epoch say together. The latest one counts."""
+
+    kind = "verdict"
+    epoch: int  # the last that was measured
+    verdict: str  # 'underfit', 'sweet spot', 'overfit' or 'cannot tell'
+    sentence: str
+    suggested: int | None  # epoch to take
+    sweet_spot: list[int]  # its first and last epoch; empty where none can be told
+    overfit_from: int | None  # epoch
+    flags: list[str]  # 'copies', 'monotonous', 'leaks', 'prompt ignored', 'not followed', 'not preserved'
+    reasons: list[str]
+    advice: list[str]  # what to change next
+    rows: list[dict[str, Any]]  # by epoch: each measure as [mean, noise of its change since the base, or null]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,8 +154,8 @@ class RunStopped(Event):
 KINDS: dict[str, type[Event]] = {
     c.kind: c
     for c in (
-        RunStarted, Stage, Note, StepDone, UpdateSkipped, ProbesMeasured, SampleSaved, CheckpointSaved, RunFinished,
-        RunStopped,
+        RunStarted, Stage, Note, StepDone, UpdateSkipped, ProbesMeasured, EpochMeasured, VerdictGiven, SampleSaved,
+        CheckpointSaved, RunFinished, RunStopped,
     )
 }  # fmt: skip
 

@@ -10,6 +10,7 @@ from likeness.config.lora import LoraConfig
 from likeness.config.model import ModelConfig
 from likeness.config.optim import OptimConfig
 from likeness.config.sampling import SamplingConfig
+from likeness.config.scorecard import ScorecardConfig
 from likeness.config.section import SECTION
 from likeness.config.train import TrainConfig
 
@@ -44,4 +45,7 @@ class RunConfig(BaseModel):
     optim: OptimConfig = Field(default_factory=OptimConfig, description="How the weights are moved.")
     lora: LoraConfig = Field(default_factory=LoraConfig, description="What is trained.")
     sampling: SamplingConfig = Field(default_factory=SamplingConfig, description="Test pictures.")
+    scorecard: ScorecardConfig = Field(
+        default_factory=ScorecardConfig, description="What is measured to tell which epoch to take."
+    )
     hardware: HardwareConfig = Field(default_factory=HardwareConfig, description="What to compute on.")

@@ -1,0 +1,1 @@
+"""Which epoch is good: measures of losses and pictures, and what they say together."""

@@ -1,0 +1,358 @@
+"""From the measures of every epoch to a verdict. Pure functions; docs/explanation/scorecard.md explains the rule.
+
+The held-out loss decides what can be told. Pictures are a second opinion: they choose within the sweet spot, and raise
+flags. Nothing is merged into one score.
+"""
+
+import math
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Kind = Literal["underfit", "sweet spot", "overfit", "cannot tell"]
+
+CLEAR = 2.0  # standard errors that a difference must exceed
+FLOOR_SHARE = 0.05  # of the gain: epochs this close to the lowest held-out loss are as good as it
+LOST_SHARE = 0.25  # of the gain, lost again: overfit from there on
+STILL_FALLING = 0.15  # of the gain, made in the last third of the epochs: not done learning
+BETWEEN_RUNS = 0.2  # of the gain, by which two runs of the same settings may differ
+SMALLEST_GAIN = 0.005  # of the loss before training; below it nothing was learned to speak of
+COPIES, MONOTONOUS, LEAK_SHARE, COPIED_THROUGH, KEPT = 0.1, 0.6, 0.2, 0.5, 0.9
+
+# What the pictures should show most of, in the order of preference: the first that was measured chooses.
+_WANTED = ("followed", "likeness")
+
+
+@dataclass(frozen=True)
+class EpochEvidence:
+    """What was measured of an epoch; 0 is the untrained base. `held_out`: by picture its losses at the probes, in the
+    same order at every epoch; `train_loss` at the probes of training pictures. `pictures`: by measure, then by
+    picture. `whole`: measures of all pictures together."""
+
+    epoch: int
+    held_out: Mapping[str, Sequence[float]] = field(default_factory=dict[str, Sequence[float]])
+    train_loss: float | None = None
+    pictures: Mapping[str, Mapping[str, float]] = field(default_factory=dict[str, Mapping[str, float]])
+    whole: Mapping[str, float] = field(default_factory=dict[str, float])
+
+
+@dataclass(frozen=True)
+class Verdict:
+    kind: Kind
+    sentence: str
+    suggested: int | None = None
+    sweet_spot: tuple[int, int] | None = None
+    overfit_from: int | None = None
+    flags: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Held-out losses by epoch, the base first."""
+
+    epochs: list[int]
+    values: NDArray[np.float64]  # (E, pictures, probes)
+
+    @property
+    def means(self) -> NDArray[np.float64]:
+        return self.values.mean(axis=(1, 2))
+
+    @property
+    def pictures(self) -> int:
+        return self.values.shape[1]
+
+    def noise(self, a: int, b: int) -> float:
+        """Standard error of the difference between epochs at places `a` and `b`: that of the measurement, from paired
+        differences, and that of the training, from how far the curve jumps."""
+        return math.hypot(paired_error(self.values[a] - self.values[b]), math.sqrt(2) * wiggle(self.means[1:]))
+
+    def clearly_above(self, a: int, b: int) -> bool:
+        return self.means[a] - self.means[b] > CLEAR * self.noise(a, b)
+
+
+def paired_error(differences: NDArray[np.float64]) -> float:
+    """Standard error of the mean of (pictures, probes) paired differences. Over pictures where there are three or
+    more, as those are what generalises; else over the probes, which is too small: one picture stands for all."""
+    pictures, probes = differences.shape
+    if pictures >= 3:
+        return float(differences.mean(axis=1).std(ddof=1) / math.sqrt(pictures))
+    if probes < 2:
+        return 0.0
+    return float(math.sqrt((differences.var(axis=1, ddof=1) / probes).sum()) / pictures)
+
+
+def wiggle(means: NDArray[np.float64]) -> float:
+    """Standard deviation of the jumps of a curve around a smooth course: from the median absolute second difference,
+    which is 1.4826⁻¹ · √6 standard deviations for independent normal jumps. 0 for fewer than five points."""
+    if len(means) < 5:
+        return 0.0
+    second = means[2:] - 2 * means[1:-1] + means[:-2]
+    return float(1.4826 * np.median(np.abs(second)) / math.sqrt(6))
+
+
+def smoothed(means: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The mean of each point and its neighbours; the ends lean on one neighbour alone, half as heavily."""
+    if len(means) < 3:
+        return means
+    padded = np.concatenate([means[:1], means, means[-1:]])
+    return (padded[:-2] + padded[1:-1] + padded[2:]) / 3
+
+
+def losses_of(evidence: Sequence[EpochEvidence]) -> Losses | None:
+    """None without a base, without trained epochs, or where nothing was held out. Epochs that were measured on other
+    pictures than the base are left out."""
+    base = next((e for e in evidence if e.epoch == 0 and e.held_out), None)
+    if base is None:
+        return None
+    names = sorted(base.held_out)
+    probes = {len(base.held_out[name]) for name in names}
+    same = [e for e in evidence if sorted(e.held_out) == names and {len(v) for v in e.held_out.values()} == probes]
+    if len(same) < 2 or len(probes) != 1:
+        return None
+    same = sorted(same, key=lambda e: e.epoch)
+    values = np.asarray([[e.held_out[name] for name in names] for e in same], np.float64)
+    return Losses([e.epoch for e in same], values) if np.isfinite(values).all() else None
+
+
+def recommend(evidence: Sequence[EpochEvidence], available: Set[int] | None = None, kind: str = "") -> Verdict:
+    """The verdict on a run's epochs. `available`: epochs that have a file; only those are suggested. `kind`: what is
+    learned, as in the settings."""
+    flags = tuple(_flags(evidence, kind))
+    losses = losses_of(evidence)
+    if losses is None:
+        return _without_losses(evidence, available, flags)
+    course = _Course(losses, {e.epoch: e.train_loss for e in evidence})
+    if course.gain < SMALLEST_GAIN * losses.means[0] or not losses.clearly_above(0, course.best):
+        return _no_gain(course, flags)
+    if course.is_still_falling():
+        last = losses.epochs[-1]
+        taken = last if available is None or last in available else max(available, default=None)
+        return Verdict("underfit", f"Underfit: the held-out loss still falls at the last epoch, {last}; train longer.",
+                       taken, flags=flags, reasons=course.reasons())  # fmt: skip
+    first, last, overfit = course.sweet_spot()
+    suggested, why = _suggested(evidence, losses.epochs[first : last + 1], available)
+    spot = (losses.epochs[first], losses.epochs[last])
+    from_epoch = losses.epochs[overfit] if overfit is not None else None
+    reasons = (*course.reasons(), *why)
+    # Where most of the run lies beyond it, that is what should be said first.
+    mostly = from_epoch is not None and from_epoch <= losses.epochs[-1] / 2
+    taken = f"suggested {suggested}" if suggested is not None else "but no file of them is left"
+    if mostly:
+        words = f"Overfit from epoch {from_epoch}; best: {_span(spot)}, {taken}."
+        return Verdict("overfit", words, suggested, spot, from_epoch, flags, reasons)
+    words = f"Sweet spot: {_span(spot)}, {taken}" + (f"; overfit from {from_epoch}." if from_epoch else ".")
+    return Verdict("sweet spot", words, suggested, spot, from_epoch, flags, reasons)
+
+
+@dataclass(frozen=True)
+class _Course:
+    """How the held-out loss went."""
+
+    losses: Losses
+    train: Mapping[int, float | None]
+
+    @property
+    def best(self) -> int:
+        """Place of the lowest smoothed loss among the trained epochs."""
+        return 1 + int(np.argmin(smoothed(self.losses.means[1:])))
+
+    @property
+    def gain(self) -> float:
+        return float(self.losses.means[0] - self.losses.means[self.best])
+
+    def is_still_falling(self) -> bool:
+        """The lowest is the last, and the last third of the epochs made a good part of the gain, clear of noise."""
+        last = len(self.losses.epochs) - 1
+        third = last - max(1, last // 3)
+        means = self.losses.means
+        made = means[third] - means[last]
+        return (
+            self.best >= last - (last >= 6)
+            and made > STILL_FALLING * (means[0] - means[last])
+            and self.losses.clearly_above(third, last)
+        )
+
+    def sweet_spot(self) -> tuple[int, int, int | None]:
+        """Places of its first and last epoch, and of the one from which on the run is overfit."""
+        means, best, last = self.losses.means, self.best, len(self.losses.epochs) - 1
+        near = [
+            p
+            for p in range(1, best + 1)
+            if means[p] - means[best] <= max(FLOOR_SHARE * self.gain, self.losses.noise(p, best))
+        ]
+        overfit = next((p for p in range(best + 1, last + 1) if all(map(self._is_lost, range(p, last + 1)))), None)
+        return near[0] if near else best, (overfit or last + 1) - 1, overfit
+
+    def _is_lost(self, place: int) -> bool:
+        """A good part of the gain is gone again, clear of noise, while the training loss is no higher."""
+        means = self.losses.means
+        if means[place] - means[self.best] < LOST_SHARE * self.gain or not self.losses.clearly_above(place, self.best):
+            return False
+        now, then = (self.train.get(self.losses.epochs[p]) for p in (place, self.best))
+        return now is None or then is None or now <= then or means[place] > means[0]
+
+    def reasons(self) -> tuple[str, ...]:
+        means, epochs, best = self.losses.means, self.losses.epochs, self.best
+        found = [
+            f"The held-out loss fell from {means[0]:.4f} to {means[best]:.4f} at epoch {epochs[best]} and is "
+            f"{means[-1]:.4f} at epoch {epochs[-1]}; differences below "
+            f"{CLEAR * self.losses.noise(len(epochs) - 1, best):.4f} are noise."
+        ]
+        if self.losses.pictures < 3:
+            one = self.losses.pictures == 1
+            found.append(f"Only {'one picture was' if one else 'two pictures were'} held out, so this may be "
+                         f"about {'that picture' if one else 'those two'}; look at the grid.")  # fmt: skip
+        return tuple(found)
+
+
+def _no_gain(course: _Course, flags: tuple[str, ...]) -> Verdict:
+    means, epochs = course.losses.means, course.losses.epochs
+    places = range(1, len(epochs))
+    risen = [p for p in places if means[p] > means[0] * (1 + SMALLEST_GAIN) and course.losses.clearly_above(p, 0)]
+    if len(risen) == len(epochs) - 1:  # from the first epoch on: nothing was ever better than the base
+        return Verdict("overfit", f"Overfit from epoch {epochs[1]}: the held-out loss is above the base's at every "
+                       "epoch, so none can be suggested.", None, None, epochs[1], flags, course.reasons())  # fmt: skip
+    lowest = means[1:].min()
+    why = f"the held-out loss moved from {means[0]:.4f} to {lowest:.4f} at most, which is within its noise"
+    return Verdict("cannot tell", f"Cannot tell, because {why}; look at the grid.", flags=flags,
+                   reasons=course.reasons())  # fmt: skip
+
+
+def _without_losses(evidence: Sequence[EpochEvidence], available: Set[int] | None, flags: tuple[str, ...]) -> Verdict:
+    """Pictures alone: which epoch looks most like the training pictures may be said, but not whether it overfits."""
+    trained = [e.epoch for e in evidence if e.epoch and "likeness" in e.pictures]
+    sentence = "Cannot tell, because no loss on held-out pictures was measured"
+    if len(trained) < 2:
+        return Verdict("cannot tell", f"{sentence}; look at the grid.", flags=flags)
+    level = {e.epoch: _mean(e.pictures["likeness"]) for e in evidence if e.epoch in trained}
+    top = max(level.values())
+    noise = _picture_noise(evidence, "likeness", trained[0], trained[-1])
+    near = [e for e in trained if level[e] >= top - max(noise, 0.02) and (available is None or e in available)]
+    suggested = near[0] if near else None
+    if suggested is None:
+        return Verdict("cannot tell", f"{sentence}; look at the grid.", flags=flags)
+    why = f"The likeness of the test pictures levels off at epoch {suggested}; whether it overfits cannot be seen in it."
+    return Verdict("cannot tell", f"{sentence}. Going by the pictures alone: epoch {suggested}.", suggested,
+                   flags=flags, reasons=(why,))  # fmt: skip
+
+
+# --- pictures: the second opinion
+
+
+def _suggested(
+    evidence: Sequence[EpochEvidence], spot: Sequence[int], available: Set[int] | None
+) -> tuple[int | None, tuple[str, ...]]:
+    """The epoch of the sweet spot whose pictures show most of what was learned; without such a measure the one two
+    thirds through. Pictures that repeat training pictures speak against an epoch, as long as another one is left."""
+    choices = [e for e in spot if available is None or e in available]
+    if not choices:
+        return None, ("No epoch of the sweet spot has a LoRA file.",)
+    by_epoch = {e.epoch: e for e in evidence}
+    clean = [e for e in choices if e not in by_epoch or (_value(by_epoch[e], "copied") or 0) <= COPIES]
+    choices = clean or choices
+    for name in _WANTED:
+        values = {e: v for e in choices if e in by_epoch and (v := _value(by_epoch[e], name)) is not None}
+        if len(values) == len(choices) > 1:
+            taken = max(choices, key=lambda e: (round(values[e], 3), -e))
+            return taken, (f"Within the sweet spot, '{name}' of the test pictures is highest at epoch {taken}: "
+                           f"{values[taken]:.2f}.",)  # fmt: skip
+    taken = choices[len(choices) * 2 // 3]
+    if len(choices) == 1:
+        return taken, ()
+    return taken, ("No measure of pictures chooses within the sweet spot, so the epoch two thirds through is taken: the "
+                   "lowest held-out loss is where likeness begins to be good, not where it ends.",)  # fmt: skip
+
+
+def _value(e: EpochEvidence, name: str) -> float | None:
+    if name in e.whole:
+        return e.whole[name]
+    return _mean(e.pictures[name]) if e.pictures.get(name) else None
+
+
+def _mean(values: Mapping[str, float]) -> float:
+    return sum(values.values()) / len(values)
+
+
+def _picture_noise(evidence: Sequence[EpochEvidence], name: str, a: int, b: int) -> float:
+    """Standard error over pictures of the paired change of a measure between epochs `a` and `b`; 0 where unknown."""
+    by_epoch = {e.epoch: e.pictures.get(name, {}) for e in evidence}
+    first, second = by_epoch.get(a, {}), by_epoch.get(b, {})
+    return change_error(first, second)
+
+
+def change_error(first: Mapping[str, float], second: Mapping[str, float]) -> float:
+    """Standard error of the mean change over the pictures that both have; 0 for fewer than two."""
+    changes = np.asarray([second[key] - first[key] for key in first if key in second])
+    return float(changes.std(ddof=1) / math.sqrt(len(changes))) if len(changes) > 1 else 0.0
+
+
+def _flags(evidence: Sequence[EpochEvidence], kind: str) -> list[str]:
+    """What the pictures of the later half of the epochs give cause to look at."""
+    epochs = sorted(e.epoch for e in evidence if e.epoch and (e.pictures or e.whole))
+    if not epochs:
+        return []
+    late = [e for e in evidence if e.epoch in epochs[len(epochs) // 2 :]]
+    mean = {name: _late_mean(late, name) for name in ("copied", "diversity", "leak", "likeness", "change", "preserved")}
+    base = next((e for e in evidence if e.epoch == 0), None)
+    before = _value(base, "likeness") if base else None
+    flags: list[str] = []
+    if (mean["copied"] or 0) > COPIES:
+        flags.append("copies")
+    if mean["diversity"] is not None and mean["diversity"] < MONOTONOUS:
+        flags.append("monotonous")
+    if mean["leak"] is not None and mean["likeness"] is not None and before is not None:
+        gained = mean["likeness"] - before
+        errors = [change_error(dict.fromkeys(e.pictures["leak"], 0.0), e.pictures["leak"]) for e in late
+                  if "leak" in e.pictures]  # fmt: skip
+        noise = max(errors, default=0.0)
+        if gained > 0 and mean["leak"] > max(LEAK_SHARE * gained, CLEAR * noise):
+            flags.append("leaks")
+    if kind == "edit" and mean["change"] is not None and mean["change"] < COPIED_THROUGH:
+        flags.append("not followed")
+    if kind == "edit" and mean["preserved"] is not None and mean["preserved"] < KEPT:
+        flags.append("not preserved")
+    return flags
+
+
+def _late_mean(late: Sequence[EpochEvidence], name: str) -> float | None:
+    values = [v for e in late if (v := _value(e, name)) is not None]
+    return sum(values) / len(values) if values else None
+
+
+# --- two runs
+
+
+def compare(a: Sequence[EpochEvidence], b: Sequence[EpochEvidence]) -> tuple[Literal["A", "B", "cannot tell"], str]:
+    """Which of two runs learned better by their lowest held-out loss, or that it cannot be told.
+
+    The loss before training differs where other pictures were held out, so what is compared is the gain as a share of
+    it. Two runs of the same settings differ too: a difference must exceed `BETWEEN_RUNS` of the gain beside the noise.
+    """
+    both = losses_of(a), losses_of(b)
+    if both[0] is None or both[1] is None:
+        return "cannot tell", "one of them has no held-out loss"
+    shares: list[float] = []
+    errors: list[float] = []
+    for losses in (both[0], both[1]):
+        best = _Course(losses, {}).best
+        start = losses.means[0]
+        shares.append(float((start - losses.means[best]) / start))
+        errors.append(losses.noise(0, best) / start)
+    gap = shares[0] - shares[1]
+    needed = max(CLEAR * math.hypot(*errors), BETWEEN_RUNS * max(*shares, 0.0))
+    words = f"A lowered the held-out loss by {shares[0]:.1%}, B by {shares[1]:.1%}; below {needed:.1%} is noise"
+    if abs(gap) <= needed:
+        return "cannot tell", words
+    return ("A" if gap > 0 else "B"), words
+
+
+def _span(spot: tuple[int, int]) -> str:
+    return f"epoch {spot[0]}" if spot[0] == spot[1] else f"epochs {spot[0]}–{spot[1]}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
