@@ -82,6 +82,16 @@ class Change:
             product = torch.kron(w1.reshape(*w1.shape, *[1] * (w2.dim() - w1.dim())), w2).flatten(1)
         return self.scale * product
 
+    def norm(self) -> float:
+        """Frobenius norm of `delta`; of a LoRA or LoKr without making the whole matrix."""
+        if self.kind == "LoRA":
+            up, down = self.exactly("lora_B").flatten(1), self.factors["lora_A"].double().flatten(1)
+            return math.sqrt(max(0.0, float(((up.T @ up) * (down @ down.T)).sum())))
+        if self.kind == "LoKr":
+            sides = (self._factor(name).double().norm() for name in ("lokr_w1", "lokr_w2"))
+            return abs(self.scale) * float(math.prod(map(float, sides)))
+        return float(self.delta().double().norm())
+
     def flat(self, name: str) -> Tensor:
         """A factor as a matrix, fp32."""
         return self.factors[name].float().flatten(1)

@@ -6,7 +6,7 @@ The factor alpha / rank is folded in when a file is written: then readers that i
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,10 @@ _FACTORS: list[tuple[Kind, set[str]]] = [  # which factors make a layer's change
 _STALE = {"sshs_model_hash", "sshs_legacy_hash", "modelspec.hash_sha256", METADATA_KEY}  # true of the old tensors only
 _CONTIGUOUS = torch.contiguous_format
 _IMPLEMENTATION = {"diffusers": "diffusers", "peft": "peft", "comfyui": "comfyui", "bfl": "original", "kohya": "kohya"}
+
+
+# Of a file: module ('' for the network, else the text encoder's prefix), name in the file's naming, change.
+FileLayer = tuple[str, str, Change]
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +68,18 @@ def read_any(path: Path, families: Sequence[Names], metadata_words: str | None =
     `metadata_words` are what is known of its base besides the file's own metadata.
     Raises InputError naming the first keys that cannot be understood, and what was expected.
     """
-    tensors, metadata = _load(path)
+    tensors, metadata = load_tensors(path)
+    return understood(path, tensors, metadata, families, metadata_words)
+
+
+def understood(
+    path: Path,
+    tensors: Mapping[str, Tensor],
+    metadata: Mapping[str, str],
+    families: Sequence[Names],
+    metadata_words: str | None = None,
+) -> Lora:
+    """What `read_any` makes of the content of `path`."""
     try:
         keys = take_apart(tensors)
         words = " ".join((metadata_words or "", *(metadata.get(k, "") for k in _BASE_WORDS)))
@@ -80,13 +95,14 @@ def read_any(path: Path, families: Sequence[Names], metadata_words: str | None =
             _place(changes, layer[0], find(layer[0], names), change, names)
     except InputError as e:
         raise InputError(*(f"{path}: {problem}" for problem in e.problems)) from e
-    return Lora(names, layout, " and ".join(sorted(told)), changes, metadata)
+    return Lora(names, layout, " and ".join(sorted(told)), changes, dict(metadata))
 
 
 _BASE_WORDS = ("modelspec.architecture", "ss_base_model_version", "ss_sd_model_name", "ss_network_module")
 
 
-def _load(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors and metadata of a safetensors file. Raises InputError where it is missing or damaged."""
     if not path.is_file():
         raise InputError(f"{path}: no such LoRA file. Fix: give the path of a .safetensors file")
     try:
@@ -188,10 +204,14 @@ def write_layout(path: Path, lora: Lora, layout: str) -> None:
 
     Raises InputError where the layout does not exist for the family or cannot say the same exactly.
     """
-    naming = _naming(lora.names, layout)
+    write_layers(path, lora, layout, file_layers(lora, layout))
+
+
+def write_layers(path: Path, lora: Lora, layout: str, layers: Sequence[FileLayer]) -> None:
+    """Write these layers (as from `file_layers`) durably, with the family and the metadata of `lora`."""
     tensors: dict[str, Tensor] = {}
     ranks: dict[str, dict[str, int]] = {}  # module -> layer's name -> rank
-    for module, name, change in _named(lora, naming, layout):
+    for module, name, change in layers:
         prefix = _prefix(lora.names, module, layout)
         stem = prefix + (name.replace(".", "_") if layout == "kohya" else name)
         # Parts of a fused layer may share a factor, which safetensors does not write.
@@ -201,13 +221,14 @@ def write_layout(path: Path, lora: Lora, layout: str) -> None:
             tensors[f"{stem}.{end}"] = w.clone(memory_format=_CONTIGUOUS)
         if change.kind == "LoRA":
             ranks.setdefault(module, {})[name] = change.rank or 0
-    if layout == "diffusers" and len({w.dtype for w in tensors.values()}) > 1 and _is_dora(lora):
+    doras = {module for module, _, change in layers if change.magnitude is not None}
+    if layout == "diffusers" and len({w.dtype for w in tensors.values()}) > 1 and doras:
         # safetensors puts wide numbers first, and diffusers 0.42 misreads a DoRA that does not begin with a lora_A.
         tensors = {k: w.float() for k, w in tensors.items()}
     if layout == "peft":
-        config = {"peft_type": "LORA", **describe(ranks[""], _is_dora(lora))}
+        config = {"peft_type": "LORA", **describe(ranks[""], bool(doras))}
         durable.write_text(path.with_name(ADAPTER_CONFIG), json.dumps(config, indent=2, sort_keys=True))
-    write_tensors(path, tensors, _metadata(lora, layout, ranks))
+    write_tensors(path, tensors, _metadata(lora, layout, ranks, doras))
 
 
 def available(names: Names) -> list[str]:
@@ -222,9 +243,13 @@ def _naming(names: Names, layout: str) -> Naming:
     return table.get(layout, "diffusers")
 
 
-def _named(lora: Lora, naming: Naming, layout: str) -> list[tuple[str, str, Change]]:
-    """(module, name, change) of every layer of the file, fused where `naming` fuses."""
-    rows: list[tuple[str, str, Change]] = []
+def file_layers(lora: Lora, layout: str) -> list[FileLayer]:
+    """Every layer as a file of this layout has it: fused where its naming fuses, of scale 1.
+
+    Raises InputError where the layout does not exist for the family or cannot say the same exactly.
+    """
+    naming = _naming(lora.names, layout)
+    rows: list[FileLayer] = []
     fused: dict[str, tuple[Layer, list[Change | None]]] = {}
     for full, change in lora.changes.items():
         module, _, name = full.partition(".")
@@ -280,11 +305,9 @@ def _tensors(change: Change, layout: str) -> dict[str, Tensor]:
     return tensors
 
 
-def _is_dora(lora: Lora, prefix: str = "") -> bool:
-    return any(c.magnitude is not None for name, c in lora.changes.items() if name.startswith(prefix))
-
-
-def _metadata(lora: Lora, layout: str, ranks: Mapping[str, Mapping[str, int]]) -> dict[str, str]:
+def _metadata(
+    lora: Lora, layout: str, ranks: Mapping[str, Mapping[str, int]], doras: Collection[str]
+) -> dict[str, str]:
     metadata = {k: v for k, v in lora.metadata.items() if k not in _STALE}
     metadata["format"] = "pt"
     if "modelspec.implementation" in metadata:
@@ -300,7 +323,7 @@ def _metadata(lora: Lora, layout: str, ranks: Mapping[str, Mapping[str, int]]) -
         told: dict[str, Any] = {}
         for module, own in ranks.items():
             prefix = module or lora.names.network
-            told |= {f"{prefix}.{k}": v for k, v in describe(own, _is_dora(lora, prefix)).items()}
+            told |= {f"{prefix}.{k}": v for k, v in describe(own, module in doras).items()}
         metadata[METADATA_KEY] = json.dumps(told, sort_keys=True)
     return metadata
 
