@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 from pydantic import ValidationError
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 
 from likeness import __version__
@@ -232,22 +233,29 @@ app.command("likeness.cli_dataset:dataset", name="dataset", help="Check a datase
 
 
 @app.command(help_epilogue=_EXAMPLES["models"])
-def models(*, json_: Json = False) -> int:
-    """List the base models that can be trained."""
-    _print_json([asdict(c) for c in CARDS.values()], json_)
+def models(name: str = "", /, *, json_: Json = False) -> int:
+    """List the base models that can be trained: all, or those with NAME in their name."""
+    cards = [c for c in CARDS.values() if name.lower() in f"{c.name} {c.title}".lower()]
+    if not cards:
+        raise InputError(f"no base model has '{name}' in its name. Fix: leave it out to see all")
+    _print_json([asdict(c) for c in cards], json_)
     if not json_:
-        for card in CARDS.values():
+        for card in cards:
             screen.print(f"[bold]{card.name}[/]  {card.title}")
-            screen.print(f"    {card.parameters}, {card.resolution}², {card.licence}")
-            sources = "one picture" if card.max_references == 1 else f"up to {card.max_references} pictures"
-            edits = f", edits of {sources}" if card.edits else ""
-            screen.print(f"    {', '.join(card.languages)}; {card.steps} steps, {card.guidance_words}{edits}")
-            screen.print(f"    {card.good_for}")
-            notes = [f"pick: {card.pick}" if card.pick else "", *_relations(card)]
-            if told := "; ".join(filter(None, notes)):
-                screen.print(f"    [dim]{told}[/]")
+            screen.print(Padding("\n".join(_about(card)), (0, 0, 0, 4)))
         screen.print("\nA folder in the diffusers layout, or a hub repository of these families, works as well.")
     return 0
+
+
+def _about(card: Card) -> Iterator[str]:
+    yield f"{card.parameters}, {card.resolution}², {card.licence}"
+    sources = "one picture" if card.max_references == 1 else f"up to {card.max_references} pictures"
+    edits = f", edits of {sources}" if card.edits else ""
+    yield f"{', '.join(card.languages)}; {card.steps} steps, {card.guidance_words}{edits}"
+    yield card.good_for
+    notes = [f"pick: {card.pick}" if card.pick else "", *_relations(card)]
+    if told := "; ".join(filter(None, notes)):
+        yield f"[dim]{told}[/]"
 
 
 def _relations(card: Card) -> Iterator[str]:

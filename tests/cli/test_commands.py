@@ -200,6 +200,13 @@ def test_models(likeness: Likeness) -> None:
     assert [card["name"] for card in likeness("models", "--json").json] == list(CARDS)
 
 
+def test_some_models(likeness: Likeness) -> None:
+    answer = likeness("models", "Kontext")
+    assert answer.code == 0 and "flux1-kontext-dev" in answer.words and "starter" not in answer.words
+    answer = likeness("models", "no-such")
+    assert answer.code == 2 and "'no-such'" in answer.error and "Fix:" in answer.error
+
+
 def test_doctor(likeness: Likeness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()  # it starts python to ask torch
     answer = likeness("doctor", "--json")
