@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parent.parent / "likeness"
 
 BEDROCK = {"errors", "durable", "events"}
 FLOOR = BEDROCK | {"catalog", "config", "dataset", "report"}  # torch-free, shared by both planes
-FACES = {"cli", "cli_caption", "cli_dataset", "cli_enhance", "cli_progress", "cli_text"}
+FACES = {"cli", "cli_caption", "cli_dataset", "cli_enhance", "cli_progress", "cli_scorecard", "cli_text"}
 COMPUTE = {"functional", "families", "lora"}
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
@@ -30,9 +30,10 @@ ALLOWED: dict[str, set[str]] = {
     "lora": BEDROCK | {"functional"},
     "train": FLOOR - {"report"} | COMPUTE,
     "sample": FLOOR - {"report"} | COMPUTE,
+    "judge": FLOOR - {"report"},
     "captioning": FLOOR - {"report"} | {"families"},
     "enhance": BEDROCK | {"dataset"},
-    "worker": FLOOR | COMPUTE | {"train", "sample", "captioning", "enhance"},
+    "worker": FLOOR | COMPUTE | {"train", "sample", "judge", "captioning", "enhance"},
     "__init__": set(),
 }
 TORCH = {"torch", "diffusers", "transformers", "peft", "safetensors"}

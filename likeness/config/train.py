@@ -49,3 +49,16 @@ class TrainConfig(BaseModel):
         default=16, ge=1, le=1024, description="Fixed (timestep, noise) points per image to measure the loss at."
     )
     probe_every: int = Field(default=1, ge=0, le=100_000, description="Epochs between such measurements; 0: never.")
+    early_stop: int = Field(
+        default=0,
+        ge=0,
+        le=100_000,
+        description="End the run after this many epochs without a lower loss on held-out pictures; 0: never.",
+    )
+    keep_best: int = Field(
+        default=0,
+        ge=0,
+        le=100_000,
+        description="Keep only so many LoRA files, those of the lowest loss on held-out pictures, and the latest; the "
+        "others are deleted. 0: keep all.",
+    )

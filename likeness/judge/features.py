@@ -84,9 +84,7 @@ class Transformers:
         # SigLIP was trained on padded texts alone; CLIP looks at the end of the text.
         padding = "max_length" if str(config.model_type).startswith("siglip") else True
         length = int(config.text_config.max_position_embeddings)
-        tokens = self._tokenizer(
-            list(texts), padding=padding, truncation=True, max_length=length, return_tensors="pt"
-        )
+        tokens = self._tokenizer(list(texts), padding=padding, truncation=True, max_length=length, return_tensors="pt")
         names = set(self._tokenizer.model_input_names)
         given = {name: value for name, value in tokens.items() if name in names}
         return unit(_pooled(self._model.get_text_features(**given)).numpy())

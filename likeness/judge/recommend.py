@@ -235,7 +235,9 @@ def _without_losses(evidence: Sequence[EpochEvidence], available: Set[int] | Non
     suggested = near[0] if near else None
     if suggested is None:
         return Verdict("cannot tell", f"{sentence}; look at the grid.", flags=flags)
-    why = f"The likeness of the test pictures levels off at epoch {suggested}; whether it overfits cannot be seen in it."
+    why = (
+        f"The likeness of the test pictures levels off at epoch {suggested}; whether it overfits cannot be seen in it."
+    )
     return Verdict("cannot tell", f"{sentence}. Going by the pictures alone: epoch {suggested}.", suggested,
                    flags=flags, reasons=(why,))  # fmt: skip
 

@@ -21,6 +21,7 @@ from likeness.dataset.manifest import Example, read_manifest, write_manifest
 from likeness.errors import InputError
 from likeness.service.checking import as_problems, findings_of
 from likeness.service.plans import plan_run, with_tiles
+from likeness.service.measuring import measuring_problems
 from likeness.service.reading import open_index, problems_of, read_datasets
 from likeness.service.workers import Worker
 
@@ -33,6 +34,9 @@ _FREE_ON_RESUME = (
     "train.save_every",
     "train.sample_every",
     "train.probe_every",
+    "train.early_stop",
+    "train.keep_best",
+    "scorecard.",
     "description",
 )
 
@@ -67,6 +71,8 @@ def prepare(path: Path, overrides: list[str] | None = None) -> Prepared:
     if problems:
         raise InputError(*problems)
     examples = split(examples, _hold_out_size(examples, config), config.train.seed)
+    if problems := measuring_problems(config, any(e.held_out for e in examples)):
+        raise InputError(*problems)
     with open_index() as index:
         found = findings_of(examples, config.kind, card, config.data.sides(card.resolution), index)
     if stopping := as_problems(found, f"{path.name}: data.datasets"):

@@ -39,7 +39,8 @@ class Job:
     digest: str  # of the configuration
 
 
-# Called with (epoch, step, weights) after each epoch, and with epoch 0 before the first.
+# Called with (epoch, step, weights) after each epoch, and with epoch 0 before the first. A generator may return why the
+# run should end there.
 EpochEnd = Callable[[int, int, dict[str, torch.Tensor]], Iterator[events.Event]]
 MakeEpochEnd = Callable[[Job, Family, Sequence[loader.Item], Cache], EpochEnd]
 
@@ -97,12 +98,22 @@ def _train(
     run = _Run(job, family, [i for i in items if not i.example.held_out], cache, start)
     run.load(state)
 
-    def results(epoch: int) -> Iterator[events.Event]:
-        """An epoch's results. To stop among them loses nothing: going on makes what is missing."""
-        for event in finish(epoch, run.step, run.published()):
+    def results(epoch: int) -> Generator[events.Event, None, bool]:
+        """An epoch's results; returns whether the run ends with it. To stop among them loses nothing: going on makes
+        what is missing."""
+        work = finish(epoch, run.step, run.published())
+        while True:
+            try:
+                event = next(work)
+            except StopIteration as e:
+                enough: str | None = e.value
+                break
             yield event
             if should_stop():
                 raise _StopAsked(run.step)
+        if enough:
+            yield events.Note(message=enough)
+        return bool(enough)
 
     yield events.RunStarted(
         name=config.name,
@@ -113,9 +124,10 @@ def _train(
         precision=precision_name(placement.dtype),
         resumed_at=run.step,
     )
+    ended = False
     if run.step % run.steps_per_epoch == 0:
-        yield from results(run.step // run.steps_per_epoch)
-    while run.step < run.steps:
+        ended = yield from results(run.step // run.steps_per_epoch)
+    while run.step < run.steps and not ended:
         epoch = run.step // run.steps_per_epoch + 1
         for micro_batches in run.groups(epoch)[run.step % run.steps_per_epoch :]:
             yield run.update(micro_batches, epoch)
@@ -125,7 +137,7 @@ def _train(
             if stop:
                 raise _StopAsked(run.step)
         run.save()
-        yield from results(epoch)
+        ended = yield from results(epoch)
     return run.step
 
 

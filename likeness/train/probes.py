@@ -32,6 +32,7 @@ def measure(
     `outside`: the weight of what lies outside of a mask, as in training.
     """
     per_image: list[tuple[str, float]] = []
+    per_probe: dict[str, list[float]] = {}
     means: dict[bool, list[float]] = {True: [], False: []}
     for item in items:
         sized = item.sizes[-1]  # the largest
@@ -43,7 +44,10 @@ def measure(
         batch = Batch(x0, references, [cache.get(sized.texts[0])] * probes, masks)
         t = family.objective.draw_times(strata(probes), x0.shape[-2] * x0.shape[-1], "auto", None)
         noise = torch.stack([normal(tuple(entry.shape), seed, "probe", item.example.id, k) for k in range(probes)])
-        loss = losses_at(family, batch, t, noise).mean().item()
+        losses = losses_at(family, batch, t, noise)
+        loss = losses.mean().item()
+        if item.example.held_out:
+            per_probe[item.example.id] = [round(value, 7) for value in losses.tolist()]
         per_image.append((item.example.id, loss))
         means[item.example.held_out].append(loss)
     return ProbesMeasured(
@@ -52,6 +56,7 @@ def measure(
         train_loss=_mean(means[False]),
         held_out_loss=_mean(means[True]) if means[True] else None,
         per_image=per_image,
+        per_probe=per_probe,
     )
 
 

@@ -1,10 +1,11 @@
-"""What is made at the end of an epoch: the LoRA file, the test pictures, the probes.
+"""What is made at the end of an epoch: the LoRA file, the test pictures, the probes, the scorecard.
 
 Everything that is there already is left alone, so that a run which was killed half-way through makes just the rest.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from torch import Tensor
@@ -16,15 +17,17 @@ from likeness.families.base import Family
 from likeness.lora import inject as lora
 from likeness.lora.io import LoraInfo, as_written, write_lora
 from likeness.sample.sampler import Request, draw, encode_texts, save_png, settle
-from likeness.train import probes
+from likeness.train import probes, stopping
 from likeness.train.cache import Cache
 from likeness.train.loader import Item
 from likeness.train.loop import Job
 from likeness.train.starting import TRAINING_ADAPTER
+from likeness.worker.scores import Scores, further_path, sample_path, seeds_of
 
 
 class EpochResults:
-    """Call it with (epoch, step, weights); epoch 0 is the untrained base, which gets no file."""
+    """Call it with (epoch, step, weights); epoch 0 is the untrained base, which gets no file. Returns why the run should
+    end here, if it should."""
 
     def __init__(self, job: Job, family: Family, items: Sequence[Item], cache: Cache):
         self.folder, self.config, self.digest, self.family, self.cache = (
@@ -40,8 +43,9 @@ class EpochResults:
         self.requests: list[Request] = [settle(p, config.sampling, family.card) for p in config.sampling.prompts]
         self.conditions = [encode_texts(family, r) for r in self.requests]
         self.probed = probes.chosen(items, config.train.seed)
+        self.scores = Scores(job.folder, config, list(job.examples), job.card.name)
 
-    def __call__(self, epoch: int, step: int, weights: dict[str, Tensor]) -> Iterator[events.Event]:
+    def __call__(self, epoch: int, step: int, weights: dict[str, Tensor]) -> Generator[events.Event, None, str | None]:
         train, last = self.config.train, epoch == self.config.train.epochs
         networks = self.family.networks
         was_training = [network.training for network in networks.values()]
@@ -59,6 +63,11 @@ class EpochResults:
                 yield from self._probe(epoch, step)
         for network, mode in zip(networks.values(), was_training, strict=True):
             network.train(mode)
+        yield from self.scores(epoch, step)
+        curve = stopping.held_out_curve(read_events(self.folder / "events.jsonl"), epoch)
+        for old in stopping.worse_epochs(curve, train.keep_best, epoch):
+            checkpoint_path(self.folder, old).unlink(missing_ok=True)
+        return stopping.enough(curve, train.early_stop) if epoch and not last else None
 
     def _write(self, epoch: int, step: int, weights: dict[str, Tensor]) -> Iterator[events.Event]:
         path = checkpoint_path(self.folder, epoch)
@@ -88,6 +97,18 @@ class EpochResults:
                 seed=request.seed,
                 path=str(path.relative_to(self.folder)),
             )
+        if self.config.scorecard.enabled:
+            yield from self._draw_further(epoch)
+
+    def _draw_further(self, epoch: int) -> Iterator[events.Event]:
+        """The same prompts from other noise, for the scorecard."""
+        wanted = [(n, seed) for n in range(1, len(self.requests) + 1) for seed in seeds_of(self.config, n)[1:]]
+        for done, (number, seed) in enumerate(wanted):
+            path = further_path(self.folder, epoch, number, seed)
+            if not path.exists():
+                yield events.Stage(name="sampling", done=done, total=len(wanted))
+                request = replace(self.requests[number - 1], seed=seed)
+                save_png(path, draw(self.family, request, self.conditions[number - 1]), request)
 
     def _probe(self, epoch: int, step: int) -> Iterator[events.Event]:
         log = read_events(self.folder / "events.jsonl")
@@ -145,7 +166,3 @@ def tag_counts(items: Sequence[Item]) -> dict[str, dict[str, int]]:
 
 def checkpoint_path(folder: Path, epoch: int) -> Path:
     return folder / "checkpoints" / f"epoch-{epoch:03d}.safetensors"
-
-
-def sample_path(folder: Path, epoch: int, number: int, seed: int) -> Path:
-    return folder / "samples" / f"epoch-{epoch:03d}" / f"prompt-{number}-seed-{seed}.png"
