@@ -83,6 +83,7 @@ def train(
     Every epoch leaves a finished LoRA file and its test pictures. Ctrl-C saves and stops; --resume goes on.
     """
     from likeness.cli_progress import follow
+    from likeness.cli_scorecard import show_verdict
     from likeness.cli_text import show_plan
     from likeness.service import runs
 
@@ -111,6 +112,7 @@ def train(
     results = _results(folder)
     _print_json(results, json_)
     if not json_:
+        show_verdict(screen, folder)
         screen.print(f"\n[bold]Done.[/] Open [cyan]{results['report']}[/]")
         if results["grid"]:
             screen.print(f"Epochs side by side: [cyan]{results['grid']}[/]")
@@ -137,18 +139,22 @@ def compare(
     json_: Json = False,
 ) -> int:
     """Draw a run's epochs side by side on the same test prompts."""
+    from likeness.cli_scorecard import show_verdict
     from likeness.report.grid import save_grid
     from likeness.report.history import read_history
     from likeness.report.page import write_report
     from likeness.service.numbers import parse_numbers
+    from likeness.service.scorecards import summary
 
     history = read_history(run)
     chosen = parse_numbers("--epochs", epochs) if epochs else None
     path = output or run / "grid.png"
     save_grid(history, path, chosen)
     report = write_report(run)
-    _print_json({"grid": str(path), "report": str(report), "epochs": chosen or history.epochs}, json_)
+    shown = {"grid": str(path), "report": str(report), "epochs": chosen or history.epochs, "verdict": summary(history)}
+    _print_json(shown, json_)
     if not json_:
+        show_verdict(screen, run)
         screen.print(f"Grid: [cyan]{path}[/]\nReport: [cyan]{report}[/]")
     return 0
 
@@ -229,6 +235,9 @@ def convert(
     return 0
 
 
+app.command(
+    "likeness.cli_scorecard:scorecard", name="scorecard", help="Measure a run's epochs and say which one to take."
+)
 app.command("likeness.cli_dataset:dataset", name="dataset", help="Check a dataset, mend it, take back what was mended.")
 
 

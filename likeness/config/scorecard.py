@@ -16,8 +16,9 @@ class ScorecardConfig(BaseModel):
     encoder: str = Field(
         default="auto",
         min_length=1,
-        description="What pictures and prompts are compared by: 'none' (losses and pixels alone), the folder of a CLIP, "
-        "SigLIP or DINOv2 model, or a hub repository 'owner/name'. 'auto': the shipped CLIP on the starter, else none.",
+        description="What pictures and prompts are compared by: 'none' (losses and pixels alone), the folder of a "
+        "CLIP, SigLIP or DINOv2 model, or a hub repository 'owner/name'. 'auto': the shipped CLIP on the starter, else "
+        "none.",
     )
     seeds: int = Field(
         default=1,

@@ -24,13 +24,17 @@ def _about_the_length(verdict: Verdict, config: RunConfig) -> Iterator[str]:
         case "overfit" if verdict.suggested is None:
             yield f"Nothing was gained at this rate. Lower optim.learning_rate to a fifth: {rate / 5:.2g}."
         case "overfit":
-            yield f"Lower optim.learning_rate to half, {rate / 2:.2g}, or lower repeats: the good epochs are over too " \
-                  "soon to choose among them."  # fmt: skip
+            yield (
+                f"Lower optim.learning_rate to half, {rate / 2:.2g}, or lower repeats: the good epochs are over too "
+                "soon to choose among them."
+            )
         case "sweet spot" if verdict.overfit_from is not None and verdict.overfit_from < epochs:
             yield f"Nothing needs to change. A new run can end at train.epochs: {verdict.overfit_from}."
         case "cannot tell" if verdict.suggested is None:
-            yield f"If the grid shows little of what should be learned, raise optim.learning_rate to {rate * 2:.2g} or " \
-                  "train longer. Hold out more pictures (data.hold_out) to see more in the loss."  # fmt: skip
+            yield (
+                f"If the grid shows little of what should be learned, raise optim.learning_rate to {rate * 2:.2g} or "
+                "train longer. Hold out more pictures (data.hold_out) to see more in the loss."
+            )
         case _:
             pass
 

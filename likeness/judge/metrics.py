@@ -1,4 +1,5 @@
-"""Measures of pictures: plain functions of feature rows and pixels. docs/explanation/scorecard.md says what each misses.
+"""Measures of pictures: plain functions of feature rows and pixels. What each misses is said in
+docs/explanation/scorecard.md.
 
 Rows are features of pictures or texts, one each, of length one; a product of two rows is their cosine.
 """

@@ -265,8 +265,10 @@ def _suggested(
     taken = choices[len(choices) * 2 // 3]
     if len(choices) == 1:
         return taken, ()
-    return taken, ("No measure of pictures chooses within the sweet spot, so the epoch two thirds through is taken: the "
-                   "lowest held-out loss is where likeness begins to be good, not where it ends.",)  # fmt: skip
+    return taken, (
+        "No measure of pictures chooses within the sweet spot, so the epoch two thirds through is taken: the lowest "
+        "held-out loss is where likeness begins to be good, not where it ends.",
+    )
 
 
 def _value(e: EpochEvidence, name: str) -> float | None:
@@ -354,7 +356,3 @@ def compare(a: Sequence[EpochEvidence], b: Sequence[EpochEvidence]) -> tuple[Lit
 
 def _span(spot: tuple[int, int]) -> str:
     return f"epoch {spot[0]}" if spot[0] == spot[1] else f"epochs {spot[0]}–{spot[1]}"
-
-
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

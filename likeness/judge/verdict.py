@@ -1,6 +1,6 @@
 """The verdict on a run, from what its events tell."""
 
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
 from likeness.config.run import RunConfig
@@ -45,7 +45,7 @@ def evidence_of(events: Iterable[Event], held_out: Set[str]) -> list[EpochEviden
     return found
 
 
-def _held_out(probes: ProbesMeasured, held_out: Set[str]) -> dict[str, Sequence[float]]:
+def _held_out(probes: ProbesMeasured, held_out: Set[str]) -> Mapping[str, Sequence[float]]:
     """By picture its losses at the probes; where only their mean was told, as older versions did, that alone."""
     if probes.held_out_loss is None:
         return {}

@@ -22,6 +22,7 @@ from likeness.events import (
     SampleSaved,
     StepDone,
     UpdateSkipped,
+    VerdictGiven,
     read_events,
 )  # fmt: skip
 
@@ -76,6 +77,7 @@ class History:
     smoothed: list[LossPoint]
     probes: list[ProbePoint]
     skipped_updates: int
+    verdict: VerdictGiven | None  # the latest
     started: RunStarted | None  # the latest start
     status: Status
 
@@ -116,6 +118,7 @@ def read_history(run: Path) -> History:
         smoothed=smooth(losses),
         probes=_probes(events),
         skipped_updates=len({e.step for e in events if isinstance(e, UpdateSkipped)}),
+        verdict=next((e for e in reversed(events) if isinstance(e, VerdictGiven)), None),
         started=next((e for e in reversed(events) if isinstance(e, RunStarted)), None),
         status=_status(events),
     )

@@ -11,6 +11,7 @@ from likeness.report.chart import Line, draw_chart
 from likeness.report.document import read_asset, render_document
 from likeness.report.history import History, Prompt, find_picture, first, mapping, read_history
 from likeness.report.pictures import data_uri, open_picture
+from likeness.report.scorecard import scorecard_table
 from likeness.report.settings import read_settings
 from likeness.report.usage import diffusers_script, sample_command
 
@@ -71,6 +72,8 @@ def render_report(history: History) -> str:
         history=history,
         facts=_facts(history),
         rows=rows,
+        verdict=history.verdict,
+        scorecard=scorecard_table(history.verdict) if history.verdict else None,
         charts=list(_charts(history)),
         chosen=chosen,
         defaults=defaults,

@@ -20,8 +20,8 @@ from likeness.dataset.holdout import split
 from likeness.dataset.manifest import Example, read_manifest, write_manifest
 from likeness.errors import InputError
 from likeness.service.checking import as_problems, findings_of
-from likeness.service.plans import plan_run, with_tiles
 from likeness.service.measuring import measuring_problems
+from likeness.service.plans import plan_run, with_tiles
 from likeness.service.reading import open_index, problems_of, read_datasets
 from likeness.service.workers import Worker
 

@@ -15,6 +15,7 @@ JOBS = {
     "convert": "converting",
     "caption": "captioning",
     "enhance": "enhancing",
+    "scorecard": "measuring",
 }
 
 

@@ -26,8 +26,9 @@ from likeness.worker.scores import Scores, further_path, sample_path, seeds_of
 
 
 class EpochResults:
-    """Call it with (epoch, step, weights); epoch 0 is the untrained base, which gets no file. Returns why the run should
-    end here, if it should."""
+    """Call it with (epoch, step, weights); epoch 0 is the untrained base, which gets no file.
+
+    It returns why the run should end here, if it should."""
 
     def __init__(self, job: Job, family: Family, items: Sequence[Item], cache: Cache):
         self.folder, self.config, self.digest, self.family, self.cache = (

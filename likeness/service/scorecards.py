@@ -1,0 +1,53 @@
+"""The scorecard of a run, made again when it has ended."""
+
+import json
+import shutil
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from likeness import durable
+from likeness.errors import InputError, Interrupted
+from likeness.report.history import History, read_history
+from likeness.service.measuring import encoder_problem
+from likeness.service.workers import Worker
+
+
+def start(run: Path, *, encoder: str | None = None, seeds: int | None = None, device: str = "auto") -> Worker:
+    """Start a worker that measures the epochs of `run` and writes what it finds into the run's events and report.
+
+    `encoder`: other than the run's. `seeds`: pictures for each test prompt; those that are missing are drawn, which
+    loads the base on `device`. Raises InputError; nothing has been written then.
+    """
+    history = read_history(run)  # tells what is no run
+    if not history.samples and not history.probes:
+        raise InputError(f"{run}: has neither test pictures nor measured losses. Fix: train at least one epoch")
+    if encoder is not None and (problem := encoder_problem(encoder)):
+        raise InputError(f"--encoder: {problem}")
+    if seeds is not None and not 1 <= seeds <= 64:
+        raise InputError(f"--seeds: {seeds} should be between 1 and 64. Fix: 4 tell most, at four times the drawing")
+    if seeds is not None and not history.prompts:
+        raise InputError(f"--seeds: {run} has no test prompts to draw. Fix: leave it out")
+    job = {"run": str(run.resolve()), "encoder": encoder, "seeds": seeds, "device": device}
+    place = Path(tempfile.mkdtemp(prefix="likeness-scorecard-"))
+    durable.write_text(place / "job.json", json.dumps(job, indent=2))
+    return Worker("scorecard", place)
+
+
+def finish(worker: Worker, run: Path) -> History:
+    """Wait for the worker; the run as it is then. The worker's folder stays where its log is needed."""
+    try:
+        worker.check()
+    except (InputError, Interrupted):
+        shutil.rmtree(worker.folder)
+        raise
+    shutil.rmtree(worker.folder)
+    return read_history(run)
+
+
+def summary(history: History) -> dict[str, Any] | None:
+    """The latest verdict as plain values; None where there is none."""
+    if history.verdict is None:
+        return None
+    return {key: value for key, value in asdict(history.verdict).items() if key != "time"}
