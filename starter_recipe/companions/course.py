@@ -1,6 +1,7 @@
 """The training that all companions share: Muon and AdamW, averaged weights, a time limit, a state to go on from."""
 
 import argparse
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -80,6 +81,8 @@ def run(
         muon.load_state_dict(state["muon"])
         adam.load_state_dict(state["adam"])
         average, step = state["average"], state["step"]
+    elif course.shipped and log.exists():  # so that it goes on to drawings it has not seen
+        step = json.loads(log.read_text().splitlines()[-1])["step"]
     journal, start, saved, smooth = Journal(log), time.time(), time.time(), 0.0
     first_step = step
 
