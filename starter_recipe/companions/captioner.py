@@ -7,7 +7,7 @@ It starts with the vision tower of the finished CLIP, which knows what pictures 
 
 from pathlib import Path
 
-from transformers import CLIPModel, CLIPVisionConfig, CLIPVisionModel, VisionEncoderDecoderModel
+from transformers import CLIPModel, CLIPVisionConfig, CLIPVisionModel, GPT2Tokenizer, VisionEncoderDecoderModel
 
 from starter_recipe.companions import FOLDER, WORK
 from starter_recipe.companions.course import Course, run
@@ -66,7 +66,11 @@ def shares(pictures: list[Picture], texts: list[str]) -> dict[str, float]:
 
 def main() -> None:
     course = Course.from_command_line("captioner", __doc__, minutes=25, batch=64, rate=0.01)
-    tokenizer = writing_tokenizer(WORK / course.name / "tokenizer")
+    tokenizer = (
+        GPT2Tokenizer.from_pretrained(FOLDER / course.name)
+        if course.shipped
+        else writing_tokenizer(WORK / course.name / "tokenizer")
+    )
     model: VisionEncoderDecoderModel = make_writer(make_encoder(), tokenizer)
     if course.shipped:
         model.load_state_dict(shipped_writer(course.name).state_dict())

@@ -171,10 +171,13 @@ def recall(queries: Tensor, answers: Tensor) -> float:
 
 def main() -> None:
     course = Course.from_command_line("clip", __doc__, minutes=25, batch=128)
-    tokenizer = clip_tokenizer(WORK / course.name / "tokenizer")
+    shipped = FOLDER / course.name
+    tokenizer = (
+        CLIPTokenizer.from_pretrained(shipped) if course.shipped else clip_tokenizer(WORK / course.name / "tokenizer")
+    )
     lesson = Lesson(make_clip(tokenizer), tokenizer)
     if course.shipped:
-        lesson.clip.load_state_dict(CLIPModel.from_pretrained(FOLDER / course.name, dtype="float32").state_dict())
+        lesson.clip.load_state_dict(CLIPModel.from_pretrained(shipped, dtype="float32").state_dict())
 
     def export() -> dict[str, float]:
         _, images, captions = held_out()

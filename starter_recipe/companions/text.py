@@ -91,11 +91,12 @@ def _learn(blank: Any, texts: list[str], size: int, suffix: str) -> tuple[dict[s
     )
     bpe.train_from_iterator(texts, trainer)
     learned = json.loads(bpe.to_str())["model"]
-    vocabulary: dict[str, int] = learned["vocab"]
-    # A byte that ends a word is a piece of its own: without it strange words would be unknown.
-    for byte in sorted(ByteLevel.alphabet()) if suffix else ():
-        vocabulary.setdefault(byte + suffix, len(vocabulary))
-    return vocabulary, [(a, b) for a, b in learned["merges"]]
+    merges = [(a, b) for a, b in learned["merges"]]
+    # Numbered here, since the trainer numbers single bytes differently each time. A byte that ends a word is a piece of
+    # its own: without it strange words would be unknown.
+    alphabet = sorted(ByteLevel.alphabet())
+    pieces = [*alphabet, *(byte + suffix for byte in alphabet), *(a + b for a, b in merges)]
+    return {piece: number for number, piece in enumerate(dict.fromkeys(pieces))}, merges
 
 
 def clip_tokenizer(folder: Path) -> CLIPTokenizer:
