@@ -238,6 +238,17 @@ def convert(
 app.command(
     "likeness.cli_scorecard:scorecard", name="scorecard", help="Measure a run's epochs and say which one to take."
 )
+for _name, _words in {
+    "merge": "Make one LoRA of several, each FILE or FILE:STRENGTH; or put them into a copy of their base.\n\n"
+    "Weight changes are added, never factors: ranks, alphas, types and key names may differ.",
+    "extract": "Write what a fine-tuned checkpoint has that its base has not, as a LoRA.\n\n"
+    "Both are names from `likeness models`, hub repositories, folders or files.",
+    "resize": "Write a LoRA of a lower rank that changes weights as nearly as possible in the same way.",
+    "prune": "Write a LoRA without some of its layers. Names are those of diffusers, as in `likeness inspect`.",
+    "inspect": "Say what a LoRA file is: for which base, of which kind and rank, how it was trained, where it acts.\n\n"
+    "Exit code 1 where the file looks damaged.",
+}.items():  # loaded when they are called
+    app.command(f"likeness.cli_lora:{_name}_command", name=_name, help=_words)
 app.command("likeness.cli_dataset:dataset", name="dataset", help="Check a dataset, mend it, take back what was mended.")
 
 

@@ -6,6 +6,7 @@ for everything, and `sweep` removes what a killed process left.
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,30 @@ def write_with(path: Path, write: Callable[[Path], object]) -> None:
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+    flush_folder(path.parent)
+
+
+def write_folder(path: Path, fill: Callable[[Path], object]) -> None:
+    """Let `fill` make a new folder beside `path`, then flush all of it and give it the name, in place of an older one.
+
+    Raises OSError (for example a full disk) and then leaves the old folder.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial, old = (path.with_name(f"{PARTIAL}{os.getpid()}-{kind}-{path.name}") for kind in ("new", "old"))
+    try:
+        partial.mkdir()
+        fill(partial)
+        for file in (p for p in partial.rglob("*") if p.is_file()):
+            with file.open("rb+" if os.access(file, os.W_OK) else "rb") as f:
+                os.fsync(f.fileno())
+        if path.exists():
+            os.replace(path, old)  # a folder cannot take the place of another that holds files
+        os.replace(partial, path)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+        if old.exists() and not path.exists():
+            os.replace(old, path)
+        shutil.rmtree(old, ignore_errors=True)
     flush_folder(path.parent)
 
 

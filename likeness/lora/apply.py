@@ -97,25 +97,9 @@ def _type(change: Change) -> Type:
 def _misfit(networks: Networks, full: str, change: Change) -> str:
     """What is wrong with the shape of a change, in words; '' where it fits."""
     outputs, inputs = _shape(layer_at(networks, full))
-    columns = _columns(change)
-    if (change.outputs, columns) != (outputs, inputs):
-        return f"layer {full} has {outputs} outputs and {inputs} inputs, the LoRA {change.outputs} and {columns}"
+    if (change.outputs, change.columns) != (outputs, inputs):
+        return f"layer {full} has {outputs} outputs and {inputs} inputs, the LoRA {change.outputs} and {change.columns}"
     return ""
-
-
-def _columns(change: Change) -> int:
-    def width(name: str) -> int:
-        w = change.factors.get(name)
-        w = change.factors[f"{name}_b"] if w is None else w
-        return w.numel() // w.shape[0]
-
-    match change.kind:
-        case "LoRA":
-            return width("lora_A")
-        case "LoHa":
-            return width("hada_w1")
-        case "LoKr":
-            return width("lokr_w1") * width("lokr_w2")
 
 
 def _shape(layer: nn.Module | None) -> tuple[int, int]:

@@ -51,6 +51,17 @@ class Change:
         return self.factors[self._scaled].shape[0]
 
     @property
+    def columns(self) -> int:
+        """Inputs of the layer, times the places of a convolution's kernel."""
+        if self.kind == "LoRA":
+            return self._width("lora_A")
+        return self._width("hada_w1") if self.kind == "LoHa" else self._width("lokr_w1") * self._width("lokr_w2")
+
+    def _width(self, name: str) -> int:
+        w = self.factors[name] if name in self.factors else self.factors[f"{name}_b"]
+        return w.numel() // w.shape[0]
+
+    @property
     def dimensions(self) -> int:
         """Of the layer's weight: 2, or 4 for a convolution."""
         return max(w.dim() for w in self.factors.values())
