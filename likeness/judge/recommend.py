@@ -94,6 +94,20 @@ def wiggle(means: NDArray[np.float64]) -> float:
     return float(1.4826 * np.median(np.abs(second)) / math.sqrt(6))
 
 
+def falling(means: NDArray[np.float64]) -> tuple[float, float]:
+    """By how much the least-squares line through a curve falls from epoch to epoch, and the standard error of that from
+    the scatter around it; the error is 0 for fewer than three points."""
+    if len(means) < 2:
+        return 0.0, 0.0
+    x = np.arange(len(means)) - (len(means) - 1) / 2
+    spread = float((x**2).sum())
+    slope = float((x * means).sum()) / spread
+    if len(means) < 3:
+        return -slope, 0.0
+    scatter = means - means.mean() - slope * x
+    return -slope, math.sqrt(float((scatter**2).sum()) / (len(means) - 2) / spread)
+
+
 def smoothed(means: NDArray[np.float64]) -> NDArray[np.float64]:
     """The mean of each point and its neighbours; the ends lean on one neighbour alone, half as heavily."""
     if len(means) < 3:
@@ -165,16 +179,14 @@ class _Course:
         return float(self.losses.means[0] - self.losses.means[self.best])
 
     def is_still_falling(self) -> bool:
-        """The lowest is the last, and the last third of the epochs made a good part of the gain, clear of noise."""
-        last = len(self.losses.epochs) - 1
-        third = last - max(1, last // 3)
-        means = self.losses.means
-        made = means[third] - means[last]
-        return (
-            self.best >= last - (last >= 6)
-            and made > STILL_FALLING * (means[0] - means[last])
-            and self.losses.clearly_above(third, last)
-        )
+        """The last is among the lowest, and the straight line through the later half of the epochs falls, clear of its
+        scatter, by a good part of the gain in a third of the run."""
+        means, last = self.losses.means, len(self.losses.epochs) - 1
+        later = means[min(1 + last // 2, max(1, last - 2)) :]
+        fall, error = falling(later)
+        made = fall * max(1, last // 3)
+        near = means[last] - means[self.best] <= max(FLOOR_SHARE * self.gain, self.losses.noise(last, self.best))
+        return near and made > STILL_FALLING * (means[0] - means[last]) and fall > CLEAR * error
 
     def sweet_spot(self) -> tuple[int, int, int | None]:
         """Places of its first and last epoch, and of the one from which on the run is overfit."""

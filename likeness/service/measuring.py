@@ -13,8 +13,8 @@ def measuring_problems(config: RunConfig, held_out: bool) -> list[str]:
     for key, value in (("early_stop", config.train.early_stop), ("keep_best", config.train.keep_best)):
         if value and not held_out:
             problems.append(
-                f"train.{key}: goes by the loss on held-out pictures, and none is held out. Fix: set data.hold_out to 1 "
-                "or more, or leave it out"
+                f"train.{key}: goes by the loss on held-out pictures, and none is held out. Fix: set data.hold_out to "
+                "1 or more, or leave it out"
             )
         elif value and not config.train.probe_every:
             problems.append(
