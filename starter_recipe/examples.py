@@ -10,6 +10,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFilter
 
+from starter_recipe import example_sets
 from starter_recipe.world import Picture, caption, random_picture, render
 from starter_recipe.world.picture import HELD_OUT, TIMELESS_SCENES
 
@@ -150,6 +151,7 @@ def careless_pairs(folder: Path, count: int = 10) -> None:
 def main() -> None:
     character(EXAMPLES / "character" / "mika")
     party_hats(EXAMPLES / "edit" / "party-hat")
+    example_sets.main(EXAMPLES)
     careless_character(EXAMPLES / "bad" / "mika-careless")
     careless_pairs(EXAMPLES / "bad" / "night-careless")
 

@@ -26,9 +26,9 @@ class _PlainDice(random.Random):
         return 0.59
 
 
-def plain_caption(p: Picture) -> str:
-    """The one caption that says all of `p` in the plainest words."""
-    return caption(p, _PlainDice(0), omit=0)
+def plain_caption(p: Picture, **instead: str) -> str:
+    """The one caption that says all of `p` in the plainest words, or for some attributes other words ('' for none)."""
+    return caption(p, _PlainDice(0), omit=0, instead=instead)
 
 
 def plain_instruction(before: Picture, after: Picture) -> str:
