@@ -43,6 +43,7 @@ def check(
     fix: Annotated[
         bool, Parameter(negative="", help="Mend what is safe: copies aside, trigger into captions. Can be undone.")
     ] = False,
+    subfolders: Annotated[bool, Parameter(negative="", help="Check the folders inside the folder too.")] = False,
     report: Annotated[Path | None, Parameter(help="Write a contact sheet to this .html file.")] = None,
     json_: Json = False,
 ) -> int:
@@ -52,7 +53,7 @@ def check(
     """
     from likeness.service import datasets
 
-    found = datasets.check(folder, trigger=trigger, kind=kind, base=base, fix=fix)
+    found = datasets.check(folder, trigger=trigger, kind=kind, base=base, fix=fix, subfolders=subfolders)
     if report:
         datasets.write_contact_sheet(found, report)
     counts = count_by_severity(found.findings)
@@ -99,10 +100,9 @@ def _as_json(found: Report, counts: dict[str, int], sheet: Path | None, fix: boo
 
 def show_report(screen: Console, found: Report, counts: dict[str, int]) -> None:
     """The findings by severity, with the pictures they are about."""
-    noun = "pairs" if found.kind == "edit" else "pictures"
     trigger = f", trigger '{found.trigger}'" if found.trigger else ""
     screen.print(
-        f"[bold]{escape(found.path.name)}[/]: {len(found.examples)} {noun}, kind {found.kind}{escape(trigger)}"
+        f"[bold]{escape(found.path.name)}[/]: {len(found.examples)} {found.noun}, kind {found.kind}{escape(trigger)}"
     )
     for line in found.fixed:
         screen.print(f"[green]mended[/] {escape(line)}")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from PIL import Image, ImageEnhance
 
 from likeness.config.augment import AugmentConfig, CaptionsConfig, FixedChanges, RandomChanges
-from likeness.dataset.geometry import Frame, place
+from likeness.dataset.geometry import Frame, cut_out, place
 
 # --- pictures
 
@@ -101,9 +101,7 @@ def _shaped(image: Image.Image, frame: Frame, view: View, fill: str | int) -> Im
 def turned(image: Image.Image, frame: Frame, degrees: float) -> Image.Image:
     """What the frame shows of an image, turned clockwise; then the largest part of the same shape without corners
     that were outside."""
-    if frame.box is not None:
-        x, y, width, height = frame.box
-        image = image.crop((round(x), round(y), round(x + width), round(y + height)))
+    image = cut_out(image, frame.box)
     width, height = image.size
     angle = math.radians(abs(degrees))
     # A rectangle of the same shape fits if its own box after the opposite turn does: s (w cos + h sin) <= w, and so on.

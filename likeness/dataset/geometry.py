@@ -110,6 +110,14 @@ def scaled(box: Box, before: Size, after: Size) -> Box:
     return (box[0] * across, box[1] * down, box[2] * across, box[3] * down) if before != after else box
 
 
+def cut_out(image: Image.Image, box: Box | None) -> Image.Image:
+    """The part of an image in a box, to whole pixels; all of it for None."""
+    if box is None:
+        return image
+    x, y, width, height = box
+    return image.crop((round(x), round(y), round(x + width), round(y + height)))
+
+
 def place(
     image: Image.Image,
     frame: Frame,

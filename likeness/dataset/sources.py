@@ -106,7 +106,7 @@ def open_source(
     skipped = [f for f in passed if os.path.realpath(f) not in elsewhere and _holds_pictures(f)]
     source = Source(path, files, listed_in, skipped)
     if not source.pictures and listed_in is None:
-        raise InputError(_nothing_in(source))
+        raise InputError(_nothing_in(source, Path(os.path.abspath(settings.path))))
     return source
 
 
@@ -187,14 +187,16 @@ def _holds_pictures(folder: Path) -> bool:
     return False
 
 
-def _nothing_in(source: Source) -> str:
+def _nothing_in(source: Source, named: Path) -> str:
+    """`named`: the folder or archive as it was asked for."""
     kinds = Counter(f.suffix.lower() or "without suffix" for f in source.files)
     found = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(6)) or "nothing"
-    what = f"{source.root} holds no pictures. {READ_FORMATS} are read; found {found} instead."
+    what = f"{named} holds no pictures. {READ_FORMATS} are read; found {found} instead."
     if source.skipped:
         return (
-            f"{what} There are some in its sub-folders. Fix: set `subfolders: true`, or name the folder that is meant"
+            f"{what} There are some in its sub-folders. Fix: set `subfolders: true` (--subfolders on the command "
+            "line), or name the folder that is meant"
         )
     if any(f.suffix.lower() in OTHER_PICTURES for f in source.files):
         return f"{what} Fix: convert the files"
-    return f"{what} Fix: name another folder"
+    return f"{what} Fix: name another {'archive' if named.suffix.lower() in ARCHIVE_SUFFIXES else 'folder'}"

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from likeness.config.crops import DetailCropsConfig
-from likeness.dataset.geometry import Size, same_shape, shown_size
+from likeness.dataset.geometry import Size, cut_out, same_shape, shown_size
 from likeness.dataset.manifest import Box, Example
 
 EDGE_STEP = 12  # difference of neighbouring grey values (0 to 255) that makes an edge
@@ -115,7 +115,7 @@ def _cut(e: Example, settings: DetailCropsConfig, side: int, open_picture: OpenP
     alike = all(same_shape(size, (e.width, e.height)) for size in e.reference_sizes)
     if e.held_out or not alike or not any(grids.values()):
         return [e], 0
-    picture = _shown(open_picture(e), e).convert("L")
+    picture = cut_out(open_picture(e), e.crop).convert("L")
     tiles: dict[Box, Example] = {}
     blank = 0
     for scale, grid in grids.items():
@@ -177,13 +177,6 @@ def _box(tile: Example) -> Box:
 def _size_at(e: Example, scale: float) -> Size:
     width, height = shown_size(e)
     return max(1, round(width * scale)), max(1, round(height * scale))
-
-
-def _shown(image: Image.Image, e: Example) -> Image.Image:
-    if e.crop is None:
-        return image
-    x, y, width, height = e.crop
-    return image.crop((round(x), round(y), round(x + width), round(y + height)))
 
 
 # --- moving

@@ -1,9 +1,11 @@
 """The contact sheet of a dataset: every picture with its caption and what the checks found, as one HTML file."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+from PIL import Image
 
 from likeness import durable
 from likeness.report.document import read_asset, render_document
@@ -42,6 +44,13 @@ class _Card(NamedTuple):
     worst: str  # severity, '' for none
 
 
+Show = Callable[[str], Image.Image | None]  # None where it cannot be shown
+
+
+def _open(path: str) -> Image.Image | None:
+    return open_picture(Path(path))
+
+
 def write_sheet(
     path: Path,
     title: str,
@@ -49,9 +58,11 @@ def write_sheet(
     entries: Sequence[Entry],
     remarks: Sequence[Remark],
     notes: Sequence[str],
+    show: Show = _open,
 ) -> None:
-    """Write the sheet. `remarks` come the worst first, and stay so. Raises OSError, for example for a full disk."""
-    durable.write_text(path, render_sheet(title, facts, entries, remarks, notes))
+    """Write the sheet. `remarks` come the worst first, and stay so; `show` opens the picture at a path as it should be
+    seen. Raises OSError, for example for a full disk."""
+    durable.write_text(path, render_sheet(title, facts, entries, remarks, notes, show))
 
 
 def render_sheet(
@@ -60,6 +71,7 @@ def render_sheet(
     entries: Sequence[Entry],
     remarks: Sequence[Remark],
     notes: Sequence[str],
+    show: Show = _open,
 ) -> str:
     """The sheet as HTML text. At most 400 pictures are shown, those that something was found in first."""
     by_path: dict[str, list[Remark]] = defaultdict(list)
@@ -69,7 +81,7 @@ def render_sheet(
     shown = (
         sorted(entries, key=lambda e: not by_path[e.path])[:MOST_PICTURES] if len(entries) > MOST_PICTURES else entries
     )
-    cards = [_card(e, by_path[e.path]) for e in shown]
+    cards = [_card(e, by_path[e.path], show) for e in shown]
     known = {e.path for e in entries}
     return render_document(
         "sheet.html",
@@ -87,10 +99,10 @@ def render_sheet(
     )
 
 
-def _card(entry: Entry, remarks: list[Remark]) -> _Card:
+def _card(entry: Entry, remarks: list[Remark], show: Show) -> _Card:
     pictures = [("before", r) for r in entry.references]
     pictures.append(("after" if entry.references else "", entry.path))
-    shown = [(what, _inlined(path)) for what, path in pictures]
+    shown = [(what, _inlined(show(path))) for what, path in pictures]
     return _Card(entry, _name(entry), shown, remarks, remarks[0].severity if remarks else "")
 
 
@@ -98,6 +110,5 @@ def _name(entry: Entry) -> str:
     return entry.path.replace("\\", "/").rpartition("/")[2]  # a mailed sheet need not tell whole paths
 
 
-def _inlined(path: str) -> str:
-    picture = open_picture(Path(path))
+def _inlined(picture: Image.Image | None) -> str:
     return data_uri(picture, THUMBNAIL_SIDE) if picture else ""

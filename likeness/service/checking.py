@@ -14,13 +14,13 @@ _MOST_NAMES = 5
 def findings_of(
     examples: Sequence[Example], kind: str, card: Card | None, sides: Sequence[int], index: Index
 ) -> list[Finding]:
-    """What the checks find in examples that are to be trained on `card` at the largest of `sides`.
+    """What the checks find in examples that are to be trained on `card` at the resolutions `sides`.
 
     Raises InputError where a picture can no longer be decoded.
     """
     rules = Rules(kind)
     if card is not None:
-        rules = Rules(kind, max(sides), card.multiple, card.text_tokens)
+        rules = Rules(kind, max(sides), card.multiple, card.text_tokens, min(sides))
     return findings(measure(examples, rules, index)) if examples else []
 
 

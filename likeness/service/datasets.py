@@ -3,12 +3,16 @@
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from PIL import Image
+
 from likeness.catalog import Card, resolve_base
 from likeness.config.data import DatasetConfig
 from likeness.config.load import Loaded, read_config
 from likeness.dataset import mend
 from likeness.dataset.checks import Finding, ordered
 from likeness.dataset.checks.trigger import guess_trigger
+from likeness.dataset.formats import open_rgb
+from likeness.dataset.geometry import cut_out, with_crops
 from likeness.dataset.index import Index
 from likeness.dataset.ingest import Reading, read_dataset
 from likeness.dataset.manifest import Example
@@ -37,6 +41,11 @@ class Report:
     fixed: list[str] = field(default_factory=list[str])  # what --fix did
 
     @property
+    def noun(self) -> str:
+        """What the dataset has so many of."""
+        return "pairs" if self.kind == "edit" else "pictures"
+
+    @property
     def fixable(self) -> bool:
         """Whether --fix could do something about it."""
         return any(f.check in _FIXED_BY_ITSELF for f in self.findings)
@@ -49,8 +58,11 @@ def check(
     kind: str | None = None,
     base: str | None = None,
     fix: bool = False,
+    subfolders: bool = False,
 ) -> Report:
     """Check a dataset, or all datasets of a settings file, which then says what the options leave open.
+
+    `subfolders`: of a folder, read those inside it too; a settings file says so for each dataset.
 
     With `fix`, what can be mended safely is mended first (see `dataset.mend`). Without a trigger, a word in the
     captions that looks like one is taken for it; without a kind, a folder of pairs is an edit, anything else a
@@ -64,11 +76,13 @@ def check(
         loaded = replace(loaded, config=config)
         report = _check_run(path, loaded, card)
     else:
-        report = _check_folder(path, trigger, kind or kind_of(path), card)
+        report = _check_folder(path, trigger, kind or kind_of(path), card, subfolders)
     if not fix:
         return report
     done = [change.in_words() for folder in report.folders for change in mend.mend(folder, report.examples)]
-    again = check(path, trigger=trigger or report.trigger, kind=kind, base=base) if done else report
+    if not done:
+        return report
+    again = check(path, trigger=trigger or report.trigger, kind=kind, base=base, subfolders=subfolders)
     return replace(again, fixed=done)
 
 
@@ -83,33 +97,35 @@ def _check_run(path: Path, loaded: Loaded, other: Card | None) -> Report:
     sides = (other.resolution,) if other else config.data.sides(card.resolution)
     readings = read_datasets(loaded)
     places = [place_of_dataset(loaded, number) for number in range(len(readings))]
-    examples = [e for reading in readings for e in reading.examples]
+    examples, wrong_crops = with_crops([e for reading in readings for e in reading.examples])
     with open_index() as index:
         found = findings_of(examples, config.kind, card, sides, index)
+    found += [_as_finding(Problem("crop", text)) for text in wrong_crops]
     problems = [_as_finding(p, f"{place}: ") for place, r in zip(places, readings, strict=True) for p in r.problems]
     notes = [note for reading in readings for note in reading.notes]
     folders = [Path(d.path) for d in config.data.datasets if Path(d.path).is_dir()]
     return Report(path, config.kind, config.trigger, examples, ordered([*problems, *found]), notes, folders)
 
 
-def _check_folder(path: Path, trigger: str | None, kind: str, card: Card | None) -> Report:
+def _check_folder(path: Path, trigger: str | None, kind: str, card: Card | None, subfolders: bool) -> Report:
     with open_index() as index:
-        reading = _read(path, trigger or "", kind, index)
+        reading = _read(path, trigger or "", kind, index, subfolders)
         notes = list(reading.notes)
         guess = guess_trigger(reading.examples) if trigger is None and kind != "edit" else None
         if guess:
-            reading = _read(path, guess, kind, index)
+            reading = _read(path, guess, kind, index, subfolders)
             notes.append(f"'{guess}' was taken for the trigger word. Fix: say which it is with --trigger")
-        if card is None:
+        if card is None and reading.examples:
             notes.append("sizes were compared with one another alone. Fix: name the base to train with --base")
-        found = findings_of(reading.examples, kind, card, [card.resolution] if card else [], index)
-    problems = [_as_finding(p) for p in reading.problems]
+        examples, wrong_crops = with_crops(reading.examples)
+        found = findings_of(examples, kind, card, [card.resolution] if card else [], index)
+    problems = [_as_finding(p) for p in (*reading.problems, *(Problem("crop", text) for text in wrong_crops))]
     folders, word = [path] if path.is_dir() else [], guess or trigger or ""
-    return Report(path, kind, word, reading.examples, ordered([*problems, *found]), notes, folders)
+    return Report(path, kind, word, examples, ordered([*problems, *found]), notes, folders)
 
 
-def _read(path: Path, trigger: str, kind: str, index: Index) -> Reading:
-    settings = DatasetConfig(path=str(path.absolute()))
+def _read(path: Path, trigger: str, kind: str, index: Index, subfolders: bool) -> Reading:
+    settings = DatasetConfig(path=str(path.absolute()), subfolders=subfolders)
     store = archive_folder()
     return read_dataset(settings, index=index, store=store, kind=kind, trigger=trigger, require_captions=False)
 
@@ -124,6 +140,8 @@ def kind_of(path: Path) -> str:
 def _as_finding(problem: Problem, place: str = "") -> Finding:
     """What keeps a dataset from being read is an error like the others."""
     message, _, fix = problem.message.partition(" Fix: ")
+    if not place and message.startswith("the "):
+        message = f"T{message[1:]}"
     return Finding(problem.check, "error", problem.images, place + message, fix[:1].upper() + fix[1:] + ".")
 
 
@@ -137,5 +155,14 @@ def write_contact_sheet(report: Report, path: Path) -> None:
         for e in report.examples
     ]
     title = report.path.resolve().name
-    facts = [("kind", report.kind), ("trigger", report.trigger), ("pictures", str(len(report.examples)))]
-    write_sheet(path, title, [(name, value) for name, value in facts if value], entries, remarks, report.notes)
+    facts = [("kind", report.kind), ("trigger", report.trigger), (report.noun, str(len(report.examples)))]
+    crops = {e.path: e.crop for e in report.examples if e.crop}
+
+    def show(picture: str) -> Image.Image | None:
+        """As it is trained: any format, upright, in its own colours, and the part in its crop box."""
+        try:
+            return cut_out(open_rgb(Path(picture)), crops.get(picture))
+        except InputError:
+            return None
+
+    write_sheet(path, title, [(name, value) for name, value in facts if value], entries, remarks, report.notes, show)

@@ -1,6 +1,7 @@
 """`likeness dataset` on the command line."""
 
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -54,6 +55,21 @@ def test_fix_says_what_it_did_and_undo_takes_it_back(likeness: Likeness, tmp_pat
     assert "mika-13.png: as it was" in likeness("dataset", "undo", folder).words
     nothing = likeness("dataset", "undo", folder)
     assert nothing.code == 2 and "nothing to undo" in nothing.words
+
+
+def test_folders_inside(likeness: Likeness, tmp_path: Path):
+    shutil.copytree(EXAMPLES / "character" / "mika", tmp_path / "set" / "mika")
+    without = likeness("dataset", "check", tmp_path / "set")
+    assert without.code == 2 and "--subfolders" in without.words
+    answer = likeness("dataset", "check", tmp_path / "set", "--subfolders")
+    assert answer.code == 0 and "12 pictures" in answer.words
+
+
+def test_an_archive_without_pictures_is_named(likeness: Likeness, tmp_path: Path):
+    with zipfile.ZipFile(tmp_path / "empty.zip", "w") as pack:
+        pack.writestr("readme.md", "nothing here")
+    answer = likeness("dataset", "check", tmp_path / "empty.zip")
+    assert answer.code == 2 and "empty.zip holds no pictures" in answer.words and "sizes were" not in answer.words
 
 
 def test_a_contact_sheet_is_written(likeness: Likeness, tmp_path: Path):

@@ -1,13 +1,19 @@
 """Datasets checked on their own, and before a training."""
 
+import base64
+import io
+import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
+from likeness.dataset.geometry import write_crop
 from likeness.errors import InputError
 from likeness.service import datasets, runs
+from tests.dataset.samples import HEIC
 from tests.tiny_run import write_config, write_pairs, write_pictures
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -89,6 +95,51 @@ def test_a_training_gets_the_same_findings(tmp_path: Path, tiny_base: Path):
     prepared = runs.prepare(config)
     assert {f.check for f in prepared.findings} >= {"duplicates", "caption"}
     assert prepared.findings == datasets.check(config).findings
+
+
+def test_crop_boxes_count_as_they_do_in_a_training(tmp_path: Path, tiny_base: Path):
+    """Checks and contact sheet look at what is shown; a box that is wrong is told like anything else."""
+    folder = write_pictures(tmp_path / "pictures", 6, (120, 90))
+    config = write_config(tmp_path / "tiny.yaml", tiny_base, folder)
+    whole = datasets.check(config)
+    write_crop(folder / "2.png", (0, 0, 120, 30), 120, 90)
+    for report in (datasets.check(config), datasets.check(folder)):
+        (cropped,) = [e for e in report.examples if e.crop]
+        assert cropped.crop == (0, 0, 120, 30)
+        assert any("2.png" in image for f in report.findings if f.check == "aspect" for image in f.images)
+    assert "aspect" not in {f.check for f in whole.findings}
+    assert runs.prepare(config).findings == datasets.check(config).findings
+    datasets.write_contact_sheet(datasets.check(folder), tmp_path / "sheet.html")
+    shown = re.findall(r"data:image/webp;base64,([^\"]+)", (tmp_path / "sheet.html").read_text())
+    sizes = [Image.open(io.BytesIO(base64.b64decode(data))).size for data in shown]
+    assert sizes.count((120, 30)) == 1
+    (folder / "2.crop.json").write_text('{"x": 2}')
+    for report in (datasets.check(config), datasets.check(folder)):
+        (wrong,) = [f for f in report.findings if f.check == "crop"]
+        assert wrong.severity == "error" and "2.crop.json" in wrong.message and wrong.fix
+
+
+def test_the_contact_sheet_shows_every_format_that_is_read(tmp_path: Path):
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "a.heic").write_bytes(HEIC)
+    deep = Image.fromarray(np.full((40, 40), 128 * 257, np.uint16))
+    deep.save(tmp_path / "set" / "b.png")
+    datasets.write_contact_sheet(datasets.check(tmp_path / "set"), tmp_path / "sheet.html")
+    shown = re.findall(r"data:image/webp;base64,([^\"]+)", (tmp_path / "sheet.html").read_text())
+    assert len(shown) == 2
+    middle = Image.open(io.BytesIO(base64.b64decode(shown[1]))).convert("RGB").getpixel((20, 20))
+    assert middle == pytest.approx((128, 128, 128), abs=2)
+
+
+def test_folders_inside_are_checked_where_asked(tmp_path: Path):
+    shutil.copytree(EXAMPLES / "character" / "mika", tmp_path / "set" / "mika")
+    report = datasets.check(tmp_path / "set")
+    assert "--subfolders" in report.findings[0].fix and report.examples == []
+    found = datasets.check(tmp_path / "set", subfolders=True)
+    assert len(found.examples) == 12 and found.findings == []
+    shutil.copyfile(tmp_path / "set" / "mika" / "mika-01.png", tmp_path / "set" / "copy.png")
+    mended = datasets.check(tmp_path / "set", subfolders=True, fix=True)
+    assert any("moved" in line for line in mended.fixed) and len(mended.examples) == 12
 
 
 def test_an_error_keeps_a_training_from_starting(tmp_path: Path, tiny_base: Path):

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,10 +29,11 @@ def check_copies(subject: Subject) -> Iterator[Finding]:
     groups = copy_groups(subject.examples)
     if groups:
         extra = sum(len(group) - 1 for group in groups)
+        shown = _shown(subject, groups)
         yield Finding(
             "duplicates", "warning", subject.paths(i for group in groups for i in group),
-            f"Exact copies of others: {extra} of {len(subject.examples)} {subject.rules.noun}. What they show counts "
-            "twice or more, and is learned by heart first.",
+            f"Exact copies of others: {extra} of {len(subject.examples)} {subject.rules.noun} ({shown}). What they "
+            "show counts twice or more, and is learned by heart first.",
             "Remove the copies; to weigh a dataset, use repeats.",
         )  # fmt: skip
 
@@ -42,17 +44,25 @@ def check_near_copies(subject: Subject) -> Iterator[Finding]:
     groups = near_groups(subject)
     if groups:
         images = subject.paths(i for group in groups for i in group)
-        shown = "; ".join(" = ".join(_names(subject, group)) for group in groups[:3])
         yield Finding(
             "near_duplicates", "warning", images,
-            f"Nearly the same as another: {subject.of(images)} ({shown}{' …' if len(groups) > 3 else ''}). What they "
-            "show counts twice or more.",
+            f"Nearly the same as another: {subject.of(images)} ({_shown(subject, groups)}). What they show counts "
+            "twice or more.",
             "Keep the best of each group.",
         )  # fmt: skip
 
 
+def _shown(subject: Subject, groups: list[list[int]]) -> str:
+    """'a.png = b.png; c.png = d.png', of many the first."""
+    shown = "; ".join(" = ".join(_names(subject, group)) for group in groups[:3])
+    return f"{shown}; …" if len(groups) > 3 else shown
+
+
 def _names(subject: Subject, group: list[int]) -> list[str]:
-    names = [path.replace("\\", "/").rpartition("/")[2] for path in subject.paths(group[:4])]
+    """With their folder where names alone would not tell them apart."""
+    paths = [Path(path) for path in subject.paths(group[:4])]
+    alike = len({path.name for path in paths}) < len(paths)
+    names = [f"{path.parent.name}/{path.name}" if alike else path.name for path in paths]
     return names + ["…"] * (len(group) > 4)
 
 

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from likeness.dataset.checks.alignment import PAIR, measure_pair
 from likeness.dataset.checks.pixels import FIGURES, LOOK, measure_picture
 from likeness.dataset.checks.subject import Rules, Subject
-from likeness.dataset.index import Facts, Index, gather
-from likeness.dataset.manifest import Example
+from likeness.dataset.index import Facts, Index, gather, stamp_of
+from likeness.dataset.manifest import Box, Example
 from likeness.errors import InputError
 
-VERSION = 1  # to be raised when a figure is measured in another way
+VERSION = 2  # to be raised when a figure is measured in another way
 MOST_LOOKS = 240  # pictures that are compared by background and marks: an even choice where there are more
 
 
@@ -35,13 +35,19 @@ def _measure_pictures(
     examples: Sequence[Example], sampled: NDArray[np.intp], index: Index
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     rows = _rows_by_path(examples)
+    boxes = {Path(e.path): e.crop for e in examples if e.crop}
+    kind, measure_one = f"figures {VERSION}", partial(_picture_facts, boxes)
     places = {int(row): place for place, row in enumerate(sampled)}
     figures, looks = np.zeros(len(examples), FIGURES), np.zeros(len(sampled), LOOK)
     problems: list[str] = []
-    for path, facts in gather(rows, f"figures {VERSION}", _picture_facts, index):
+    for path, facts in gather(rows, kind, measure_one, index):
         if isinstance(facts, InputError):
             problems.extend(facts.problems)
             continue
+        if _box_of(facts) != boxes.get(path):  # the file is the same, and another part of it is shown
+            facts = measure_one(path)
+            if stamp := stamp_of(path):
+                index.keep(kind, [(path, stamp, facts)])
         for row in rows[path]:
             figures[row] = _from_text(facts["figures"], FIGURES)
             if row in places:
@@ -83,9 +89,15 @@ def _rows_by_path(examples: Iterable[Example]) -> dict[Path, list[int]]:
     return rows
 
 
-def _picture_facts(path: Path) -> Facts:
-    figures, look = measure_picture(path)
-    return {"figures": _as_text(figures), "look": _as_text(look)}
+def _picture_facts(boxes: dict[Path, Box], path: Path) -> Facts:
+    box = boxes.get(path)
+    figures, look = measure_picture(path, box)
+    return {"figures": _as_text(figures), "look": _as_text(look), "box": box}
+
+
+def _box_of(facts: Facts) -> Box | None:
+    """JSON has no tuples."""
+    return tuple(facts["box"]) if facts["box"] else None
 
 
 def _pair_facts(befores: dict[Path, Example], after: Path) -> Facts:

@@ -1,6 +1,7 @@
 """What the checks need to know of one picture's pixels, as records of fixed size: measured once, then kept.
 
-All figures are taken from the picture as it is trained: upright, sRGB, transparent parts on white.
+All figures are taken from the picture as it is trained: upright, sRGB, transparent parts on white, and of a picture
+with a crop box that part alone.
 """
 
 from pathlib import Path
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from likeness.dataset.formats import open_rgb
+from likeness.dataset.geometry import cut_out
+from likeness.dataset.manifest import Box
 
 Grey = NDArray[np.float32]  # (height, width), 0 to 255
 
@@ -43,9 +46,12 @@ _LETTERBOX_STEP = 10  # grey levels of 255 by which the picture behind a bar mus
 _LARGEST_BLOCKING_AREA = 512  # pixels each way, from the middle
 
 
-def measure_picture(path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
-    """One record of FIGURES and one of LOOK. Raises InputError where the picture cannot be decoded."""
-    image = open_rgb(path)
+def measure_picture(path: Path, crop: Box | None = None) -> tuple[NDArray[Any], NDArray[Any]]:
+    """One record of FIGURES and one of LOOK, of the part in `crop`, in pixels, where there is one.
+
+    Raises InputError where the picture cannot be decoded.
+    """
+    image = cut_out(open_rgb(path), crop)
     grey_image = image.convert("L")
     grey = np.asarray(grey_image)
     figures, look = np.zeros((), FIGURES), np.zeros((), LOOK)

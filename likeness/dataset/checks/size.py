@@ -10,11 +10,14 @@ from likeness.dataset.checks.subject import Subject
 from likeness.dataset.manifest import Example
 
 FEWEST, MOST = 5, 50
-FAR_TOO_SMALL = 0.5  # of the least side: what is enlarged twice and more is blurred beyond use
+FAR_TOO_SMALL = 0.5  # of the side that is trained: a quarter of the detail
+NEARLY = 0.95  # of the side that is trained: usual shapes such as 832x1216 lie a little below their square
 OUTLIER = 0.5  # of the median side of the dataset
 LONGEST = 2.0  # ratio of the sides
 MOST_LOST = 0.15  # of the area
 THINNEST_BORDER = 0.02  # of the side
+
+_ENLARGE = "enlarge them with `likeness dataset enhance`"
 
 
 def check_count(subject: Subject) -> Iterator[Finding]:
@@ -37,7 +40,7 @@ def check_count(subject: Subject) -> Iterator[Finding]:
 
 
 def check_size(subject: Subject) -> Iterator[Finding]:
-    """Pictures that would be enlarged. Without a base to measure by: those far smaller than the others."""
+    """Pictures with less detail than is trained. Without a base to measure by: those far smaller than the others."""
     sides = np.array([(width * height) ** 0.5 for width, height in map(_shown, subject.examples)])
     least = subject.rules.resolution
     if least is None:
@@ -47,18 +50,22 @@ def check_size(subject: Subject) -> Iterator[Finding]:
             yield Finding(
                 "size", "warning", images,
                 f"Less than half as large as the others, whose side is {middle:.0f} pixels: {subject.of(images)}. "
-                "Enlarged to the same size they are blurred, and blur is learned.",
-                "Use larger originals, or leave them out.",
+                "They lack the detail that the others teach.",
+                f"Use larger originals, {_ENLARGE}, or leave them out.",
             )  # fmt: skip
         return
-    tiny = sides < FAR_TOO_SMALL * least
+    smallest = subject.rules.smallest or least
+    tiny = sides < FAR_TOO_SMALL * smallest
     grades: tuple[tuple[np.ndarray, Severity, str, str], ...] = (
-        (tiny, "error", f"Not half of the {least}x{least} that is trained", "Enlarged so far, they teach blur."),
-        ((sides < least) & ~tiny, "warning", f"Below {least}x{least}", "They would be enlarged, and blur is learned."),
-    )
+        (tiny, "error", f"Not half of the {smallest}x{smallest} that is trained", "Little can be seen in them."),
+        (
+            (sides < NEARLY * least) & ~tiny, "warning", f"Below {least}x{least}",
+            "Trained at their own size they teach little detail; enlarged with data.upscale they teach blur.",
+        ),
+    )  # fmt: skip
     for chosen, severity, what, why in grades:
         if images := subject.paths(chosen):
-            fix = f"Use originals of at least {least}x{least}, leave them out, or lower data.resolution."
+            fix = f"Use originals of at least {least}x{least}, {_ENLARGE}, leave them out, or lower data.resolution."
             yield Finding("size", severity, images, f"{what}: {subject.of(images)}. {why}", fix)
 
 
@@ -107,5 +114,5 @@ def check_borders(subject: Subject) -> Iterator[Finding]:
             "borders", "warning", images,
             f"Bars of one colour on opposite sides: {subject.of(images)}. Frames and letterboxes are learned like "
             "everything else.",
-            "Crop the bars off.",
+            "Crop the bars off, or keep a crop box beside the picture.",
         )  # fmt: skip

@@ -17,9 +17,10 @@ class Rules:
     """What the dataset has to fit. None: not known, so not checked."""
 
     kind: str = "character"  # of the run: character, style, product, environment, edit
-    resolution: int | None = None  # side in pixels of the square whose area is trained
+    resolution: int | None = None  # side in pixels of the square whose area is trained; of several the largest
     multiple: int = 16  # pixels, of which both sides of what is trained are multiples
     caption_tokens: int | None = None  # longer captions are cut
+    smallest: int | None = None  # of several resolutions the smallest; None: there is one
 
     @property
     def noun(self) -> str:

@@ -6,6 +6,7 @@ import pytest
 
 from likeness.config.data import DatasetConfig
 from likeness.dataset.checks import Finding, Rules, findings, measure
+from likeness.dataset.geometry import with_crops
 from likeness.dataset.index import Index
 from likeness.dataset.ingest import read_dataset
 
@@ -26,7 +27,14 @@ def hats(tmp_path: Path) -> Path:
 
 
 def look(folder: Path, trigger: str = "mika_char", index: Index | None = None, **rules: object) -> dict[str, Finding]:
-    """What is found in a folder, by check."""
+    """What is found in a folder, by check, each of which finds one thing at most."""
+    found = all_found(folder, trigger, index, **rules)
+    assert len({f.check for f in found}) == len(found)
+    return {f.check: f for f in found}
+
+
+def all_found(folder: Path, trigger: str = "mika_char", index: Index | None = None, **rules: object) -> list[Finding]:
+    """What is found in a folder."""
     rule = Rules(**{"kind": "character", "resolution": 128, "caption_tokens": 48, **rules})  # type: ignore[arg-type]
     index = index or Index()
     word = "" if rule.kind == "edit" else trigger
@@ -35,9 +43,9 @@ def look(folder: Path, trigger: str = "mika_char", index: Index | None = None, *
         require_captions=False,
     )  # fmt: skip
     assert reading.problems == []
-    found = findings(measure(reading.examples, rule, index))
-    assert len({f.check for f in found}) == len(found)
-    return {f.check: f for f in found}
+    examples, wrong_crops = with_crops(reading.examples)
+    assert wrong_crops == []
+    return findings(measure(examples, rule, index))
 
 
 def names(finding: Finding) -> set[str]:

@@ -14,9 +14,10 @@ from likeness.dataset.checks.alignment import measure_pair
 from likeness.dataset.checks.copies import near_groups
 from likeness.dataset.checks.pixels import FIGURES, LOOK, measure_picture
 from likeness.dataset.checks.subject import Rules, Subject
+from likeness.dataset.geometry import write_crop
 from likeness.dataset.index import Index
 from likeness.dataset.ingest import read_dataset
-from likeness.dataset.manifest import Example
+from likeness.dataset.manifest import Box, Example
 from likeness.errors import InputError
 from tests.dataset.checks.conftest import look
 
@@ -27,9 +28,9 @@ def test_a_second_check_opens_no_picture(mika: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("likeness.dataset.index.FRESH_SECONDS", -10)
     measured: list[Path] = []
 
-    def count(path: Path):
+    def count(path: Path, crop: Box | None):
         measured.append(path)
-        return measure_picture(path)
+        return measure_picture(path, crop)
 
     monkeypatch.setattr(measuring, "measure_picture", count)
     with Index(mika / ".likeness" / "index.sqlite") as index:
@@ -40,6 +41,30 @@ def test_a_second_check_opens_no_picture(mika: Path, monkeypatch: pytest.MonkeyP
         Image.new("RGB", (128, 128), "red").save(mika / "mika-04.png")
         assert set(look(mika, index=index)) == {"blur"}
         assert [p.name for p in measured[12:]] == ["mika-04.png"]
+
+
+def test_a_crop_box_is_measured_and_another_one_anew(mika: Path, monkeypatch: pytest.MonkeyPatch):
+    """The part that is shown, also where the picture itself is in the index already."""
+    monkeypatch.setattr("likeness.dataset.index.FRESH_SECONDS", -10)
+    image = Image.open(mika / "mika-04.png").convert("RGB")
+    ImageDraw.Draw(image).rectangle((0, 0, 128, 11), "black")
+    ImageDraw.Draw(image).rectangle((0, 117, 128, 128), "black")
+    image.save(mika / "mika-04.png")
+    measured: list[Path] = []
+
+    def count(path: Path, crop: Box | None):
+        measured.append(path)
+        return measure_picture(path, crop)
+
+    monkeypatch.setattr(measuring, "measure_picture", count)
+    with Index(mika / ".likeness" / "index.sqlite") as index:
+        assert set(look(mika, index=index, resolution=96)) == {"borders"} and len(measured) == 12
+        for box, found in (((0, 12, 128, 105), set[str]()), ((0, 0, 128, 117), set[str]()), (None, {"borders"})):
+            write_crop(mika / "mika-04.png", box, 128, 128)
+            count_before = len(measured)
+            assert set(look(mika, index=index, resolution=96)) == found
+            assert [p.name for p in measured[count_before:]] == ["mika-04.png"]
+            assert set(look(mika, index=index, resolution=96)) == found and len(measured) == count_before + 1
 
 
 @pytest.mark.parametrize("quality", [10, 35, 60, 75, 90, 100])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
-from tests.dataset.checks.conftest import look, names
+from tests.dataset.checks.conftest import all_found, look, names
 
 Plant = Callable[[Path], object]
 
@@ -159,6 +159,29 @@ def test_sizes_are_compared_with_one_another_where_no_base_is_known(mika: Path):
     changed(lambda i: i.resize((60, 60)))(mika)
     found = look(mika, resolution=None)
     assert {c: names(f) for c, f in found.items()} == {"size": ONE}
+
+
+@pytest.mark.parametrize("size", [(208, 304), (336, 192), (160, 384), (250, 250)])
+def test_usual_shapes_a_little_below_their_square_are_no_fault(tmp_path: Path, size: tuple[int, int]):
+    for n in range(5):
+        Image.effect_noise(size, 40 + 10 * n).convert("RGB").save(tmp_path / f"{n}.png")
+        (tmp_path / f"{n}.txt").write_text(f"mika_char in picture number {n}")
+    assert "size" not in look(tmp_path, resolution=256)
+
+
+def test_of_several_resolutions_the_smallest_says_what_is_far_too_small(mika: Path):
+    found = look(mika, resolution=300, smallest=128)
+    assert found["size"].severity == "warning" and names(found["size"]) == ALL
+    changed(lambda i: i.resize((60, 60)))(mika)
+    changed(lambda i: i.resize((300, 300)), "mika-04")(mika)
+    both = [f for f in all_found(mika, resolution=300, smallest=128) if f.check == "size"]
+    assert [(f.severity, len(f.images)) for f in both] == [("error", 1), ("warning", 10)]
+    assert "128x128" in both[0].message and "300x300" in both[1].message
+
+
+def test_copies_are_named_with_what_they_copy(mika: Path):
+    exact_copy(mika)
+    assert "(mika-03.png = mika-13.png)" in look(mika)["duplicates"].message
 
 
 def test_what_a_size_cuts_off_is_told(mika: Path):
