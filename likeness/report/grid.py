@@ -3,7 +3,7 @@
 Epochs run down and prompts across, or the other way round where there are more epochs than prompts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -65,21 +65,34 @@ def draw_grid(history: History, epochs: Sequence[int] | None = None, cell: int =
     none.
     """
     stages = _stages(history, epochs)
-    pictures = _pictures(history, stages, cell)
-    words = [history.name, _subtitle(history), *(p.text for p in history.prompts)]
-    face = find_typeface(words)
-    layout = _lay_out(history.prompts, stages, pictures, face)
+    subtitle, trigger = _subtitle(history), str(history.config("trigger") or "")
+    return draw_table(history.name, subtitle, stages, history.prompts, _pictures(history, stages, cell), trigger)
 
+
+def draw_table(
+    title: str,
+    subtitle: str,
+    stages: Sequence[Stage],
+    prompts: Sequence[Prompt],
+    pictures: Mapping[tuple[int, int], Image.Image | None],
+    trigger: str = "",
+    across: bool | None = None,
+) -> Image.Image:
+    """Draw pictures, at their final sizes, by the positions of their stage and prompt: None leaves an empty frame.
+
+    `across`: stages run across and prompts down; unset, the longer of both runs across.
+    """
+    face = find_typeface([title, subtitle, *(p.text for p in prompts)])
+    layout = _lay_out(prompts, stages, pictures, face, len(prompts) < len(stages) if across is None else across)
     image = Image.new("RGB", layout.size, PAPER)
     draw = ImageDraw.Draw(image)
     width = layout.size[0] - 2 * MARGIN
-    draw.text((MARGIN, MARGIN - 6), _one_line(history.name, face(TITLE_SIZE), width), INK, face(TITLE_SIZE))
-    subtitle = _one_line(_subtitle(history), face(SMALL_SIZE), width)
-    draw.text((MARGIN, MARGIN + 30), subtitle, MUTED, face(SMALL_SIZE))
+    draw.text((MARGIN, MARGIN - 6), _one_line(title, face(TITLE_SIZE), width), INK, face(TITLE_SIZE))
+    draw.text((MARGIN, MARGIN + 30), _one_line(subtitle, face(SMALL_SIZE), width), MUTED, face(SMALL_SIZE))
     for s, stage in enumerate(stages):
         _draw_stage_label(draw, layout, s, stage.label, face(TEXT_SIZE))
-    for p, prompt in enumerate(history.prompts):
-        _draw_prompt(draw, layout, p, prompt, face, str(history.config("trigger") or ""))
+    for p, prompt in enumerate(prompts):
+        _draw_prompt(draw, layout, p, prompt, face, trigger)
     for (s, p), picture in pictures.items():
         _draw_cell(image, picture, layout.corner(s, p), layout.cell)
     return image
@@ -105,16 +118,17 @@ def _pictures(history: History, stages: list[Stage], cell: int) -> dict[tuple[in
         for p, prompt in enumerate(history.prompts):
             path = prompt.reference if stage.epoch is None else history.samples.get((stage.epoch, prompt.index))
             picture = open_picture(path)
-            found[s, p] = _fit(picture, cell) if picture else None
+            found[s, p] = fitted(picture, cell) if picture else None
     return found
 
 
-def _fit(picture: Image.Image, cell: int) -> Image.Image:
+def fitted(picture: Image.Image, cell: int) -> Image.Image:
+    """The picture as a cell shows it: small ones keep their pixels, large ones are reduced to `cell` pixels."""
     longer = max(picture.size)
     if longer > 1.5 * cell:
-        fitted = picture.copy()
-        fitted.thumbnail((cell, cell), Image.Resampling.LANCZOS)
-        return fitted
+        reduced = picture.copy()
+        reduced.thumbnail((cell, cell), Image.Resampling.LANCZOS)
+        return reduced
     times = max(1, round(cell / longer))
     return picture.resize((picture.width * times, picture.height * times), Image.Resampling.NEAREST)
 
@@ -127,14 +141,14 @@ def _subtitle(history: History) -> str:
 
 
 def _lay_out(
-    prompts: list[Prompt],
-    stages: list[Stage],
-    pictures: dict[tuple[int, int], Image.Image | None],
+    prompts: Sequence[Prompt],
+    stages: Sequence[Stage],
+    pictures: Mapping[tuple[int, int], Image.Image | None],
     face: Typeface,
+    across: bool,
 ) -> Layout:
     sizes = [picture.size for picture in pictures.values() if picture] or [(128, 128)]
     cell = max(w for w, _ in sizes), max(h for _, h in sizes)
-    across = len(prompts) < len(stages)
     text, line = face(TEXT_SIZE), round(TEXT_SIZE * LINE)
     if across:
         left, header_lines = MARGIN + GUTTER + PAD, max(2, (cell[1] - line) // line)

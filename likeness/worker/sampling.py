@@ -31,7 +31,7 @@ def run(folder: Path) -> int:
     set_up_torch(placement, hardware.threads)
     requests = [Request(**r) for r in job["requests"]]
     loras = [(Path(item["path"]), float(item["strength"])) for item in job["loras"]]
-    words = [_changes_words(path) for path, _ in loras]  # a broken file is told before the base is loaded
+    words = [changes_words(path) for path, _ in loras]  # a broken file is told before the base is loaded
     placement = replace(placement, train_text_encoder=any(words) and card.trains_text_encoder)
     card = fetch_now(card, log.write)
     log.write(Stage(name="loading"))
@@ -59,7 +59,7 @@ def run(folder: Path) -> int:
     return 0
 
 
-def _changes_words(path: Path) -> bool:
+def changes_words(path: Path) -> bool:
     """Whether a LoRA file is for a text encoder too: then prompts are encoded after it has been put in."""
     tensors, _ = read_lora(path)
     return any(key.module for key in take_apart(tensors))
@@ -68,9 +68,14 @@ def _changes_words(path: Path) -> bool:
 def apply_loras(family: Family, loras: list[tuple[Path, float]]) -> None:
     """Load LoRA files and set their strengths. Raises InputError for one that is broken or does not fit."""
     for number, (path, _) in enumerate(loras):
-        try:
-            add_file(family.networks, path, f"lora{number}", names_of(family.card))
-        except InputError as e:
-            problems = (problem.removeprefix(f"{path}: ") for problem in e.problems)
-            raise InputError(*(f"{path}: does not fit base '{family.card.name}': {p}" for p in problems)) from e
+        add_lora(family, path, f"lora{number}")
     set_strengths(family.networks, {f"lora{n}": strength for n, (_, strength) in enumerate(loras)})
+
+
+def add_lora(family: Family, path: Path, name: str) -> None:
+    """Load a LoRA file under `name`, at strength 1. Raises InputError for one that is broken or does not fit."""
+    try:
+        add_file(family.networks, path, name, names_of(family.card))
+    except InputError as e:
+        problems = (problem.removeprefix(f"{path}: ") for problem in e.problems)
+        raise InputError(*(f"{path}: does not fit base '{family.card.name}': {p}" for p in problems)) from e
