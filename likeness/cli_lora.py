@@ -29,7 +29,7 @@ from likeness.service.lora_files import (
 from likeness.service.samples import LoraUse
 from likeness.service.workers import Worker
 
-_BAR = 30  # characters of the longest bar
+_LONGEST_BAR = 30  # characters
 _MOST_SHOWN = 6
 _FAINT = 0.01  # a share of the difference that is worth a note
 
@@ -87,7 +87,7 @@ def merge(
         device=device,
         overwrite=overwrite,
     )
-    result = _follow(start_merge(job), json_)
+    result = _follow(start_merge(job), json_, bar=True)
     if not json_:
         for source in result["sources"]:
             screen.print(f"{escape(source['file'])} at {source['strength']:g}")
@@ -114,7 +114,7 @@ def extract(
 ) -> int:
     """The command of this name; what it says of itself is in `cli`."""
     job = Extraction(base, tuned, output, Size(rank, keep), precision, device, overwrite)
-    result = _follow(start_extraction(job), json_)
+    result = _follow(start_extraction(job), json_, bar=True)
     if not json_:
         _show_file(screen, result)
         screen.print(_error_words(result["error"], "the difference of the layers' weights"))
@@ -188,10 +188,10 @@ def inspect(file: Path, /, *, base: BaseName = None, json_: Json = False) -> int
     return 1 if result["problems"] else 0
 
 
-def _follow(worker: Worker, json_: bool) -> dict[str, Any]:
+def _follow(worker: Worker, json_: bool, *, bar: bool = False) -> dict[str, Any]:
     from likeness.cli_progress import follow
 
-    follow(worker, None if json_ else screen)
+    follow(worker, screen if bar and not json_ else None)
     result = finish(worker)
     if json_:
         print(json.dumps(result, indent=2))
@@ -213,7 +213,7 @@ def _show_smaller(screen: Console, result: dict[str, Any]) -> None:
 def _show_base(screen: Console, result: dict[str, Any]) -> None:
     screen.print(
         f"[cyan]{escape(result['path'])}[/]\n    {result['base']} with {result['layers']} layers changed, "
-        f"{result['files']} files of weights written anew"
+        f"in {result['files']} {'file' if result['files'] == 1 else 'files'}"
     )
     screen.print(f"rounding to the base's number format: {result['rounding']:.2%} of the change")
 
@@ -251,8 +251,9 @@ def show_inspection(screen: Console, found: dict[str, Any]) -> None:
 
 def _show_bars(screen: Console, blocks: list[dict[str, Any]]) -> None:
     widest, most = max(len(b["name"]) for b in blocks), max(b["norm"] for b in blocks)
+    room = max(0, min(_LONGEST_BAR, screen.width - widest - 18))
     for block in blocks:
-        bar = "█" * round(_BAR * block["norm"] / most) if most else ""
+        bar = "█" * round(room * block["norm"] / most) if most else ""
         screen.print(f"    {block['name']:<{widest}}  {block['norm']:<9.4g} {bar}", no_wrap=True)
 
 

@@ -33,7 +33,8 @@ def merged_metadata(
 ) -> dict[str, str]:
     """Metadata of a merged file: `made` says how; triggers are those of all; what all agree on is carried over."""
     triggers = list(dict.fromkeys(s.trigger for s in sources if s.trigger))
-    trigger, base = ", ".join(triggers), next(filter(None, map(base_of, metadata)), "")
+    trigger = ", ".join(triggers)
+    base = next((str(b) for m in metadata if (b := own_words(m).get("base"))), "")  # a name that Likeness knows
     carried = {k: metadata[0][k] for k in _CARRIED if k in metadata[0] and len({m.get(k) for m in metadata}) == 1}
     own = {
         "name": name, "base": base, "trigger": trigger, "rank": rank, "epoch": 0, "step": 0, "targets": "",
@@ -48,7 +49,7 @@ def merged_metadata(
         "modelspec.trigger_phrase": trigger,
         "modelspec.merged_from": ", ".join(s.name for s in sources),
         "ss_output_name": name,
-        "ss_sd_model_name": base,
+        "ss_sd_model_name": base or next((n for m in metadata if (n := m.get("ss_sd_model_name"))), ""),
         "ss_network_module": "networks.lora",
         "ss_network_dim": str(rank),
         "ss_network_alpha": str(rank),

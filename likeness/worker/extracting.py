@@ -1,6 +1,7 @@
 """The job 'extract': the difference of two checkpoints as a LoRA file. Reads `job.json`, writes the file and
 `result.json`."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ def run(folder: Path) -> int:
     told_of = {
         "modelspec.architecture": f"{before.card.family}/lora",
         "ss_base_model_version": before.card.family,
-        "ss_sd_model_name": before.card.repository or before.card.name,
+        "likeness": json.dumps({"base": before.card.repository or before.card.name}),
     }
     rank = max(change.rank or 1 for change in found.changes.values())
     metadata = merged_metadata(output.stem, [], [told_of], how, rank)
