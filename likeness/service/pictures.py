@@ -5,9 +5,9 @@ A picture's name is a digest of all that decides it, so nothing is drawn twice, 
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from likeness.service.samples import LoraUse
 
 FOLDER = "pictures"  # in the run
 MOST_SEEDS = 64
+_CHECKPOINT = re.compile(r"epoch-(\d+)\.safetensors")
 
 
 @dataclass(frozen=True)
@@ -40,24 +41,17 @@ class Album:
     config: RunConfig
     _digests: dict[Path, str] = field(default_factory=dict[Path, str])
 
-    @cached_property
-    def _checkpoints(self) -> dict[Path, int]:
-        return {path.resolve(): epoch for epoch, path in self.history.checkpoints.items()}
-
     def path(self, shot: Shot) -> Path:
-        """Where the picture is, or will be. Raises OSError where a LoRA file cannot be read."""
+        """Where the picture is, or will be. Raises InputError where it is yet to be drawn and a LoRA file is gone."""
         return self._drawn_by_the_run(shot) or self.history.folder.resolve() / FOLDER / f"{self._key(shot)}.png"
 
     def lora(self, epoch: int, strength: float = 1.0) -> tuple[LoraUse, ...]:
-        """An epoch as a LoRA; none for the base, epoch 0. Raises InputError for an epoch without a file."""
+        """An epoch as a LoRA; none for the base, epoch 0. Raises InputError for an epoch without a file or pictures."""
         if epoch == 0 or strength == 0:
             return ()
-        if epoch not in self.history.checkpoints:
-            there = ", ".join(map(str, self.history.checkpoints)) or "none"
-            raise InputError(
-                f"{self.history.folder}: epoch {epoch} has no LoRA file. Fix: choose from {there} (0 is the base)"
-            )
-        return (LoraUse(self.history.checkpoints[epoch].resolve(), strength),)
+        if epoch not in self.history.checkpoints and epoch not in self.history.epochs:
+            raise self._no_file(epoch)
+        return (LoraUse(self._checkpoint(epoch), strength),)
 
     def prompts(self, asked: Sequence[str]) -> list[PromptConfig]:
         """Test prompts by their numbers, such as '1,3', or new ones as text; all of the run's where none is asked for.
@@ -103,14 +97,23 @@ class Album:
         if shot.prompt not in prompts or len(shot.loras) > 1:
             return None
         epoch = 0
-        if shot.loras:
-            (use,) = shot.loras
-            if use.strength != 1 or use.path.resolve() not in self._checkpoints:
+        for use in shot.loras:
+            match = _CHECKPOINT.fullmatch(use.path.name)
+            if use.strength != 1 or match is None or use.path != self._checkpoint(int(match[1])):
                 return None
-            epoch = self._checkpoints[use.path.resolve()]
+            epoch = int(match[1])
         name = f"epoch-{epoch:03d}/prompt-{prompts.index(shot.prompt) + 1}-seed-{shot.seed}.png"
         places = (self.history.folder.resolve() / folder / name for folder in ("samples", "scorecard"))
         return next((path for path in places if path.is_file()), None)
+
+    def _checkpoint(self, epoch: int) -> Path:
+        return self.history.folder.resolve() / "checkpoints" / f"epoch-{epoch:03d}.safetensors"
+
+    def _no_file(self, epoch: int) -> InputError:
+        there = ", ".join(map(str, self.history.checkpoints)) or "none"
+        return InputError(
+            f"{self.history.folder}: epoch {epoch} has no LoRA file. Fix: choose from {there} (0 is the base)"
+        )
 
     def _key(self, shot: Shot) -> str:
         sampling, hardware = self.config.sampling, self.config.hardware
@@ -128,6 +131,10 @@ class Album:
 
     def _digest(self, path: Path) -> str:
         if path not in self._digests:
+            if not path.is_file():
+                raise InputError(
+                    f"{path}: is not there any more, and the picture is yet to be drawn. Fix: leave it out"
+                )
             with path.open("rb") as f:
                 self._digests[path] = hashlib.file_digest(f, "sha256").hexdigest()
         return self._digests[path]
