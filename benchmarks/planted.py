@@ -31,6 +31,8 @@ CONTROLS = (
     "a boy with short brown hair wearing a green hoodie, calm, half body, in a city, flat style",
     "a girl with a black ponytail wearing a yellow dress, smiling, half body, on a beach, outline style",
 )
+# A prompt that names a style holds on to it: those of a style's controls name none.
+STYLE_CONTROLS = tuple(text.rpartition(",")[0] for text in CONTROLS)
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ CONDITIONS = (
     Condition("far too many steps", kinds=("overfit",), settings={"data.datasets.0.repeats": 60}),
     Condition(
         "same pose",
-        flags=("copies", "monotonous", "one composition"),
+        flags=("copies", "monotonous"),
         settings={"data.datasets.0.repeats": 15},
         data="same pose",
     ),
@@ -114,8 +116,10 @@ def _same_pose(rng: random.Random) -> list[tuple[Picture, str]]:
 
 
 def _no_trigger(rng: random.Random) -> list[tuple[Picture, str]]:
-    """The captions speak of 'a girl' where the trigger should stand."""
-    return [(p, text.replace(TRIGGER, "a girl")) for p, text in _varied(rng)]
+    """Half of the captions speak of 'a girl' where the trigger should stand. Where all do, training is refused."""
+    return [
+        (p, text.replace(TRIGGER, "a girl") if number % 2 else text) for number, (p, text) in enumerate(_varied(rng))
+    ]
 
 
 def _style(rng: random.Random) -> list[tuple[Picture, str]]:
@@ -146,7 +150,7 @@ def write_settings(path: Path, condition: Condition, seed: int, pictures: Path, 
         "trigger": TRIGGER,
         "data": {"datasets": [{"path": str(pictures), "repeats": condition.settings["data.datasets.0.repeats"]}]},
         "train": {"epochs": 10, "seed": condition.settings.get("train.seed", seed)},
-        "sampling": {"prompts": [*learned, *CONTROLS], "max_prompts": 5},
+        "sampling": {"prompts": [*learned, *(STYLE_CONTROLS if style else CONTROLS)], "max_prompts": 5},
         "scorecard": {"seeds": 2},
         "hardware": {"threads": threads},
     }
