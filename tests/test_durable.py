@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -105,3 +106,25 @@ def test_metadata_come_in_one_order(tmp_path: Path) -> None:
             assert f.metadata() == metadata
         assert all(torch.equal(load_file(path)[name], t) for name, t in tensors.items())
     assert len(found) == 1
+
+
+def test_a_folder_is_whole_or_the_old_one(tmp_path: Path) -> None:
+    path = tmp_path / "folder"
+
+    def fill(text: str, error: BaseException | None = None) -> Callable[[Path], None]:
+        def write(partial: Path) -> None:
+            (partial / "inner").mkdir()
+            (partial / "inner" / "file").write_text(text)
+            (partial / "inner" / "file").chmod(0o444)
+            if error:
+                raise error
+
+        return write
+
+    for text in ("first", "second"):
+        durable.write_folder(path, fill(text))
+        assert (path / "inner/file").read_text() == text and list(tmp_path.iterdir()) == [path]
+    for error in (OSError("disk full"), KeyboardInterrupt()):
+        with pytest.raises(type(error)):
+            durable.write_folder(path, fill("third", error))
+        assert (path / "inner/file").read_text() == "second" and list(tmp_path.iterdir()) == [path]

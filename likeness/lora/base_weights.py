@@ -27,12 +27,17 @@ class Place:
     rows: tuple[int, int] | None = None
     swapped: bool = False  # the two halves of the rows stand in the other order
 
+    def read(self) -> Tensor:
+        """The whole tensor."""
+        with safetensors.safe_open(self.path, framework="pt") as f:
+            return f.get_tensor(self.key)
+
 
 class BaseWeights:
     """`files`: safetensors files by prefix (`transformer`, `text_encoder`), in diffusers' names or those of the
     original code; `plain_name` takes off what a file puts before the names of its network.
 
-    `places`: by `<prefix>.<layer>`. `others`: the path of every tensor that is no weight of a layer (norms, biases).
+    `places`: by `<prefix>.<layer>`. `others`: by `<prefix>.<key>`, what is no weight of a layer (norms, biases).
     Raises InputError for a file that cannot be read, or whose numbers cannot be computed with.
     """
 
@@ -40,28 +45,24 @@ class BaseWeights:
         self, files: Mapping[str, Sequence[Path]], names: Names, plain_name: Callable[[str], str] = lambda name: name
     ):
         self.places: dict[str, Place] = {}
-        self.others: dict[str, Path] = {}
+        self.others: dict[str, Place] = {}
         for prefix, paths in files.items():
             for path in paths:
                 for key, shape in _shapes(path):
                     places = dict(_places(prefix, path, key, plain_name(key), shape, names)) if len(shape) > 1 else {}
                     self.places |= places
                     if not places:
-                        self.others[key] = path
+                        self.others[f"{prefix}.{key}"] = Place(path, key)
 
     def __getitem__(self, full: str) -> Tensor:
         """In the file's own number format. Raises InputError where the base has no such layer."""
         place = self.places.get(full)
         if place is None:
             raise InputError(f"the base has no layer {full}. Fix: use the base that the LoRA was trained on")
-        weight = self.tensor(place.path, place.key)
+        weight = place.read()
         if place.rows is not None:
             weight = weight[slice(*place.rows)]
         return torch.cat(weight.chunk(2)[::-1]) if place.swapped else weight
-
-    def tensor(self, path: Path, key: str) -> Tensor:
-        with safetensors.safe_open(path, framework="pt") as f:
-            return f.get_tensor(key)
 
 
 def _shapes(path: Path) -> Iterator[tuple[str, tuple[int, ...]]]:

@@ -72,7 +72,7 @@ def _left_out(before: BaseWeights, after: BaseWeights) -> tuple[list[str], float
     names: list[str] = []
     energy = 0.0
     for key in sorted(before.others.keys() & after.others.keys()):
-        one, other = before.tensor(before.others[key], key), after.tensor(after.others[key], key)
+        one, other = before.others[key].read(), after.others[key].read()
         if one.shape == other.shape and not torch.equal(one, other):
             names.append(key)
             energy += float((other.double() - one.double()).square().sum())

@@ -45,7 +45,7 @@ def test_the_original_names_are_the_same_layers(tmp_path: Path) -> None:
     one, other = saved(own, tmp_path / "a.safetensors"), saved(original, tmp_path / "b.safetensors")
     assert one.places.keys() == other.places.keys() and len(one.places) == 5
     assert all(torch.equal(one[name], other[name]) for name in one.places)
-    assert set(one.others) == {f"{BLOCK}.attn.norm_q.weight", "proj_out.bias"}
+    assert set(one.others) == {f"transformer.{BLOCK}.attn.norm_q.weight", "transformer.proj_out.bias"}
     with pytest.raises(InputError, match=r"no layer transformer\.nowhere"):
         one["transformer.nowhere"]
 
@@ -68,7 +68,7 @@ def test_a_difference_is_the_nearest_lora(tmp_path: Path, rank: int) -> None:
         assert float((change.delta() - difference).norm()) == pytest.approx(float(singular[rank:].norm()), abs=2e-6)
         lost, energy = lost + float(singular[rank:].square().sum()), energy + float(singular.square().sum())
     assert found.error == pytest.approx(math.sqrt(lost / energy), abs=1e-7)
-    assert found.left_out == ["proj_out.bias"]
+    assert found.left_out == ["transformer.proj_out.bias"]
     assert found.left_out_share == pytest.approx(4 / (4 + energy), rel=0.02)  # each of the four moved by about 1
 
 

@@ -6,10 +6,18 @@ from typing import Any
 
 import pytest
 
+from likeness.catalog import CARDS
+from likeness.events import EventLog
+from likeness.families import names_of
+from likeness.lora.change import Change
+from likeness.lora.layouts import Lora, write_layout
 from likeness.service import lora_files
 from likeness.service.lora_files import Merge, Size
 from likeness.service.samples import LoraUse
 from likeness.worker import merging
+from likeness.worker.lora_sources import open_base
+from tests.contract.bases import stable_diffusion
+from tests.lora.loras import Numbers
 from tests.sample.test_stock import LIKENESS, Draw, difference, picture_of, stock_picture
 from tests.sample.test_stock import draw as draw
 from tests.sample.test_stock import make_lora as make_lora
@@ -82,3 +90,26 @@ def test_a_dora_at_full_rank(draw: Draw, make_lora: MakeLora, merge: Merging, ti
     both = LoraUse(make_lora("one", 1, kind="dora"), 1.0), LoraUse(make_lora("two", 2), 0.6)
     path = merge(*both, method="svd", size=Size(512), base=str(tiny_base), precision="fp32")
     assert difference(picture_of(draw(LoraUse(path))), picture_of(draw(*both))) <= LIKENESS
+
+
+@pytest.mark.parametrize("variant", ["sdxl", "sd15"])
+def test_text_encoders_and_convolutions_too(draw: Draw, merge: Merging, tmp_path: Path, variant: str) -> None:
+    card = next(card for card in CARDS.values() if names_of(card)[0].family == variant)
+    stable_diffusion.make(card, tmp_path / "sd")
+    base = open_base(str(tmp_path / "sd"), EventLog(tmp_path / "events.jsonl"))
+    numbers, changes = Numbers(1), dict[str, Change]()
+    for name in base.weights.places:
+        outputs, inputs, *kernel = base.weights[name].shape
+        if name.endswith(("to_q", "to_out.0", "conv1", "fc1", "q_proj")):
+            factors = {"lora_A": numbers(2, inputs, *kernel), "lora_B": numbers(outputs, 2, *[1 for _ in kernel])}
+            changes[name] = Change("LoRA", factors, 0.05)
+    assert {name.partition(".")[0] for name in changes} == {"unet", *(t.prefix for t in base.names.text_encoders)}
+    write_layout(tmp_path / "one.safetensors", Lora(base.names, "diffusers", "", changes, {}), "diffusers")
+    use = LoraUse(tmp_path / "one.safetensors", 0.8)
+    into = merge(use, output="base", into_base=str(tmp_path / "sd"))
+    rewritten = merge(use, output="kohya.safetensors", layout="kohya", base=str(tmp_path / "sd"))
+    size = {"width": 64, "height": 64}
+    shown = draw(use, base=tmp_path / "sd", **size)
+    for other in (draw(base=into, **size), draw(LoraUse(rewritten), base=tmp_path / "sd", **size)):
+        assert difference(picture_of(shown), picture_of(other)) <= LIKENESS
+    assert difference(picture_of(shown), picture_of(draw(base=tmp_path / "sd", **size))) > 5, "it must be seen"
