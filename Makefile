@@ -8,7 +8,7 @@ TORCH  ?= torch==2.13.0
 TORCH_INDEX ?=
 DEMO   ?= runs
 
-.PHONY: setup demo test check types bench learning starter starter-companions starter-examples docs clean fuzz bench-large
+.PHONY: setup demo test check types bench learning scorecard-validation starter starter-companions starter-examples docs clean fuzz bench-large
 setup: $(VENV)/.done
 
 $(VENV)/.done: pyproject.toml
@@ -38,6 +38,10 @@ bench: setup
 # How far the example's trait is learned, epoch by epoch, and how far it leaks.
 learning: setup
 	$(BIN)/python -m benchmarks.learning
+
+# Does the scorecard say what is true? Some 30 runs with a planted fault (hours on two cores; goes on where it stopped).
+scorecard-validation: setup
+	$(BIN)/python -m benchmarks.scorecard_validation --seeds sealed
 
 # Pretrain the starter base model from nothing (hours on two cores), and render the examples.
 starter: setup
