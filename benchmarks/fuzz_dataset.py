@@ -1,10 +1,11 @@
-"""Hostile datasets by the thousand: whatever is in one, reading it must end in examples or messages.
+"""Hostile datasets by the thousand: whatever is in one, it must end in examples or messages.
 
 python -m benchmarks.fuzz_dataset [--minutes 10] [--log fuzz.jsonl] [--case SEED]
 
 Every case is a folder or an archive made from a seed: pictures of all formats with bytes changed, cut out or doubled,
-captions and lists of nonsense, names of any kind, links that lead out. Cases run in processes of their own, so that a
-crash of a decoder is seen and named by its seed. `--case` runs one again.
+captions, lists and crop boxes of nonsense, names of any kind, links that lead out. Each is read twice, checked, drawn
+as a contact sheet, mended, taken back, and looked through for captions to write and pictures to enlarge. Cases run in
+processes of their own, so that a crash of a decoder is seen and named by its seed. `--case` runs one again.
 """
 
 import argparse
@@ -23,6 +24,7 @@ import time
 import zipfile
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,12 +32,19 @@ from typing import Any
 from PIL import Image, ImageCms
 
 from likeness.config.data import DatasetConfig
+from likeness.dataset.authorship import Authorship, find_places
+from likeness.dataset.checks import Rules, findings
+from likeness.dataset.checks import measure as measure_all
+from likeness.dataset.enlarging import sort_folder
 from likeness.dataset.formats import measure, open_alpha, open_rgb
+from likeness.dataset.geometry import cut_out, with_crops
 from likeness.dataset.index import Index
 from likeness.dataset.ingest import Reading, read_dataset
 from likeness.dataset.manifest import read_manifest, write_manifest
 from likeness.dataset.masks import open_mask
+from likeness.dataset.mend import mend, undo
 from likeness.errors import InputError
+from likeness.report.sheet import Entry, Remark, render_sheet
 
 MEMORY_BYTES = 4 << 30  # address space of a process that reads
 MOST_SECONDS = 60  # for one case
@@ -103,6 +112,8 @@ def _files(rng: random.Random) -> Iterator[tuple[bytes, bytes]]:
         yield base + rng.choice(SUFFIXES).encode(), mutated(rng, picture(rng))
         if rng.random() < 0.6:
             yield base + rng.choice(TEXTS).encode(), _text(rng)
+        if rng.random() < 0.3:
+            yield base + b".crop.json", _crop(rng)
     if rng.random() < 0.5:
         yield rng.choice(LISTS).encode(), mutated(rng, _list(rng), 0.3)
 
@@ -194,6 +205,22 @@ def _text(rng: random.Random) -> bytes:
                        b'{"caption": "a cat"}', b'{"tags": {}}', b"[" * 100_000, b"1" * 5000, b"\n" * 9])  # fmt: skip
 
 
+def _crop(rng: random.Random) -> bytes:
+    def value() -> Any:
+        return rng.choice([0, 0.1, 0.5, 1, 8, 16, 20, -1, 1e308, float("nan"), float("inf"), "1", None, []])
+
+    box = json.dumps({key: value() for key in rng.sample(("x", "y", "width", "height", "z"), rng.choice([4, 5, 5, 5]))})
+    return rng.choice(
+        [
+            box,
+            '{"x": 0, "y": 0, "width": 20, "height": 16}',
+            '{"x": 0, "y": 0, "width": 0.5, "height": 1}',
+            "[" * 9999,
+            "",
+        ]
+    ).encode()
+
+
 def _list(rng: random.Random) -> bytes:
     def value() -> Any:
         return rng.choice(PATHS) if rng.random() < 0.6 else rng.choice(VALUES)
@@ -272,14 +299,42 @@ def run_case(seed: int) -> Counter[str]:
         with Index(folder / "kept" / "index.sqlite") as index:
             reading = read_dataset(settings, index=index, store=folder / "kept", kind=kind, trigger="mia")
             again = read_dataset(settings, index=index, store=folder / "kept", kind=kind, trigger="mia")
-        assert again == reading, "another answer the second time"
-        _check(reading, folder)
+            assert again == reading, "another answer the second time"
+            _check(reading, folder)
+            figures = _use(reading, settings, kind, folder, index)
         shutil.rmtree(folder / "kept")
         assert _snapshot(folder) == before, "something was written outside of the folder for it"
-        figures = _decode(random.Random(-seed), folder)
+        figures += _decode(random.Random(-seed), folder)
         figures += Counter({"examples": len(reading.examples), "notes": len(reading.notes)})
         figures.update(f"problem {p.check}" for p in reading.problems)
         return figures
+
+
+def _use(reading: Reading, settings: DatasetConfig, kind: str, folder: Path, index: Index) -> Counter[str]:
+    """What is done with a dataset besides training on it; `_snapshot` tells afterwards whether all was taken back."""
+    examples, wrong_crops = with_crops(reading.examples)
+    found = findings(measure_all(examples, Rules(kind, 48, 16, 48), index)) if examples else []
+    for line in [*wrong_crops, *(f"{f.message} {f.fix}" for f in found)]:
+        assert "\n" not in line and "\x1b" not in line, f"not one plain line: {line!r}"
+    remarks = [Remark(f.severity, f.check, f.images, f.message, f.fix) for f in found]
+    entries = [Entry(e.path, e.references, e.caption, e.width, e.height, e.repeats) for e in examples]
+    boxes = {e.path: e.crop for e in examples}
+    sheet = render_sheet(
+        "fuzz", [], entries, remarks, reading.notes, lambda path: cut_out(open_rgb(Path(path)), boxes.get(path))
+    )
+    assert SECRET not in sheet and '<div class="empty">' not in sheet
+    changes = mend(Path(settings.path), examples) if Path(settings.path).is_dir() else []
+    if changes:
+        done, left = undo(Path(settings.path))
+        assert not left and len(done) == len(changes), left
+    with suppress(InputError):
+        places = find_places(settings, kind)
+        record = Authorship(places.root)
+        assert all(record.author(place) in ("nobody", "person") for place in places.places)
+    with suppress(InputError):
+        sort_folder(folder / "data", 40)
+    return Counter({"crop boxes": sum(e.crop is not None for e in examples), "crop boxes refused": len(wrong_crops),
+                    "findings": len(found), "repairs taken back": len(changes)})  # fmt: skip
 
 
 def _decode(rng: random.Random, folder: Path) -> Counter[str]:
@@ -328,6 +383,7 @@ def _snapshot(folder: Path) -> set[tuple[bytes, int]]:
     for here, folders, names in os.walk(os.fsencode(folder)):
         if here == os.fsencode(folder):
             folders[:] = [f for f in folders if f != b"kept"]
+        folders[:] = [f for f in folders if f != b".likeness"]  # what mending keeps
         found |= {(os.path.join(here, n), os.lstat(os.path.join(here, n)).st_size) for n in names}
     return found
 

@@ -74,7 +74,7 @@ def show_captions(result: dict[str, Any], error: LikenessError | None) -> None:
     """What was written and kept, what should be looked at, and what failed, each with its reason."""
     kept = [f"{count} by a {who}" for who, count in result["kept"].items() if count]
     screen.print(
-        f"{result['captioned']} captions by {escape(result['model'] or result['engine'])}"
+        f"{result['captioned']} caption{'' if result['captioned'] == 1 else 's'} by {escape(result['model'] or result['engine'])}"
         + (f"; left as they are: {', '.join(kept)}" if kept else "")
     )
     for note in result["notes"]:
@@ -82,7 +82,8 @@ def show_captions(result: dict[str, Any], error: LikenessError | None) -> None:
     for row in result["to_look_at"][:_SHOWN]:
         screen.print(f"[yellow]look at[/] {escape(row['image'])}: {escape('; '.join(row['notes']))}", soft_wrap=True)
     for row in result["failed"][:_SHOWN]:
-        told = escape(f"{row['images'][-1]}: {row['message']}")
+        image = row["images"][-1]
+        told = escape(row["message"] if row["message"].startswith(image) else f"{image}: {row['message']}")
         screen.print(f"[red]{row['reason']}[/] {told}", soft_wrap=True)
     for rows in (result["to_look_at"], result["failed"]):
         if len(rows) > _SHOWN:

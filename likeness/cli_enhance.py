@@ -52,6 +52,11 @@ def enhance(
     if not count:
         screen.print(f"No picture is below {result['under']}x{result['under']}; nothing was written.")
         return 0
-    screen.print(f"{count} enlarged {result['scale']} times by {result['model']}, {result['copied']} files copied")
+    pictures, files = _counted(count, "picture"), _counted(result["copied"], "other file")
+    screen.print(f"{pictures} enlarged {result['scale']} times by {escape(result['model'])}, {files} copied")
     screen.print(f"[cyan]{escape(result['output'])}[/]")
     return 0
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"

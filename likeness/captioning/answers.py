@@ -48,10 +48,23 @@ def clean(answer: Answer, longest: int) -> tuple[str, bool]:
         raise CaptionFailed("refused", f"the model refused: {_shortened(text)}")
     if not any(c.isalnum() for c in text):
         raise CaptionFailed("empty", "the model answered without words")
+    text = without_loops(text)
     whole = text
     if answer.cut_off or count_words(text) > longest:
         text = cut(text, longest)
     return text, text != whole or answer.cut_off
+
+
+def without_loops(text: str) -> str:
+    """The text without what follows the same words at once: small models get caught in 'in a room, in a room, in …'."""
+    parts = re.split(r"((?:[,;.!?…](?=\s|\Z)|[。！？，、；])\s*)", text)  # a piece, what ends it, the next piece
+    kept: list[str] = []
+    for piece, end in zip(parts[::2], [*parts[1::2], ""], strict=True):
+        if kept and piece.strip() and piece.strip().casefold() == kept[-2].strip().casefold():
+            kept[-1] = end
+        else:
+            kept += [piece, end]
+    return "".join(kept)
 
 
 def is_refusal(text: str) -> bool:

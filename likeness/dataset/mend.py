@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from likeness import durable
-from likeness.dataset.captions import CAPTION_SUFFIXES
+from likeness.dataset.captions import CAPTION_SUFFIXES, apply_trigger
 from likeness.dataset.checks.copies import copy_groups
 from likeness.dataset.checks.trigger import find_variant, lacks_trigger
 from likeness.dataset.manifest import Example
 from likeness.dataset.metadata import find_metadata
+from likeness.dataset.wording import one_line
 from likeness.errors import InputError
 
 KEPT = ".likeness"
@@ -30,7 +31,7 @@ _TEXT_SUFFIXES = CAPTION_SUFFIXES[:2]  # the last one, .json, may be anything
 class Change:
     """One thing done in a dataset's folder. Paths are relative to it."""
 
-    action: str  # 'moved', 'edited' or 'created'
+    action: str  # 'moved' or 'edited'
     file: str
     kept: str = ""  # where the picture, or the caption as it was, lies now
     sha256: str = ""  # of a caption as it was written
@@ -123,25 +124,37 @@ def _move(folder: Path, file: Path, why: str) -> Change:
 
 def _write_trigger(folder: Path, e: Example) -> Iterator[Change]:
     """A misspelled trigger is set right, a missing one put in front."""
-    picture = Path(e.path)
-    file = next((f for f in _with_captions(picture) if f != picture), None)
-    if e.captions or (file is None and e.caption.strip()):
-        return  # drawn from several, or from a list or the settings: not ours to write into
-    before = file.read_text(encoding="utf-8-sig") if file else ""
+    own = None if e.captions else _own_text(e)
+    if own is None:
+        return  # drawn from several, or from a list, a name or the settings: not ours to write into
+    file, before = own
     variant = find_variant(before, e.trigger)
     if variant:
         after, why = before.replace(variant, e.trigger), f"'{variant}' is now '{e.trigger}'"
     else:
-        after, why = ", ".join(filter(None, [e.trigger, before.strip()])) + "\n", f"'{e.trigger}' put in front"
-    target = file or picture.with_suffix(".txt")
-    name, kept = _relative(folder, target), ""
-    if file:
-        kept = _free(folder, f"{KEPT}/originals/{name}")
-        durable.write_bytes(folder / kept, file.read_bytes())
-    change = Change("edited" if file else "created", name, kept, hashlib.sha256(after.encode()).hexdigest(), why)
+        after, why = f"{e.trigger}, {before.strip()}\n", f"'{e.trigger}' put in front"
+    name = _relative(folder, file)
+    kept = _free(folder, f"{KEPT}/originals/{name}")
+    durable.write_bytes(folder / kept, file.read_bytes())
+    change = Change("edited", name, kept, hashlib.sha256(after.encode()).hexdigest(), why)
     _note(folder, change)
-    durable.write_text(target, after)
+    durable.write_text(file, after)
     yield change
+
+
+def _own_text(e: Example) -> tuple[Path, str] | None:
+    """The text file beside a picture from which its caption came, and what it says; None where it came from elsewhere,
+    whatever else lies there."""
+    _, *files = _with_captions(Path(e.path))
+    for file in files:
+        try:
+            text = file.read_text(encoding="utf-8-sig")
+        except (OSError, UnicodeDecodeError):
+            continue
+        whole, first = one_line(text), one_line(next(filter(str.strip, text.splitlines()), ""))
+        if e.caption and e.caption in (apply_trigger(whole, e.trigger), apply_trigger(first, e.trigger)):
+            return file, text
+    return None
 
 
 # --- the list of changes
@@ -180,11 +193,10 @@ def _take_back(folder: Path, change: Change) -> str | None:
         os.replace(kept, file)
         return None
     if not file.is_file() or hashlib.sha256(file.read_bytes()).hexdigest() != change.sha256:
-        return f"{change.file}: has been edited since and stays" + (f"; as it was: {kept}" if change.kept else "")
-    if change.action == "created":
-        file.unlink()
-    else:
-        os.replace(kept, file)
+        return f"{change.file}: has been edited since and stays; as it was: {kept}"
+    if not kept.is_file():
+        return f"{change.file}: {kept} is gone"
+    os.replace(kept, file)
     return None
 
 

@@ -16,6 +16,7 @@ from likeness.enhance.tiling import Enlarge, enlarge_tiled
 from likeness.errors import InputError
 
 SHIPPED = Path(__file__).resolve().parent.parent / "companions" / "upscaler"
+SHIPPED_NAME = "likeness/upscaler"
 FILES = (".safetensors", ".pth", ".pt", ".ckpt")  # as spandrel reads them
 TILE, OVERLAP = 192, 32  # pixels of the picture
 SMALLEST_TILE = 64
@@ -60,11 +61,11 @@ def open_upscaler(model: Path | None, device: torch.device) -> Upscaler:
         hint = "reinstall likeness, or name another with --model" if model is None else "correct the path"
         raise InputError(f"--model: {path} is not there. Fix: {hint}")
     if path.is_dir() and (path / "config.json").is_file():
-        return _from_transformers(path, device)
+        return _from_transformers(path, device, path.name if model else SHIPPED_NAME)
     return _from_spandrel(_single_file(path), device)
 
 
-def _from_transformers(folder: Path, device: torch.device) -> Upscaler:
+def _from_transformers(folder: Path, device: torch.device, name: str) -> Upscaler:
     try:
         config: Any = AutoConfig.from_pretrained(folder, local_files_only=True)
         network: Any = AutoModelForImageToImage.from_pretrained(
@@ -84,7 +85,7 @@ def _from_transformers(folder: Path, device: torch.device) -> Upscaler:
         filled = pad(pixels, (0, -width % window, 0, -height % window), mode="replicate")
         return network(pixel_values=filled).reconstruction[..., : height * scale, : width * scale]
 
-    return Upscaler(folder.name, scale, enlarge, device)
+    return Upscaler(name, scale, enlarge, device)
 
 
 def _from_spandrel(file: Path, device: torch.device) -> Upscaler:

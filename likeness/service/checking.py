@@ -25,8 +25,15 @@ def findings_of(
 
 
 def as_problems(found: Sequence[Finding], place: str) -> list[str]:
-    """The errors among findings, one line each. `place` says where the datasets are named."""
-    return [f"{place}: {f.check}: {f.message}{_names(f)} Fix: {f.fix}" for f in found if f.severity == "error"]
+    """The errors among findings, one line each, and how many others there are. `place` says where the datasets are
+    named: a settings file and a key."""
+    problems = [f"{place}: {f.check}: {f.message}{_names(f)} Fix: {f.fix}" for f in found if f.severity == "error"]
+    others = len(found) - len(problems)
+    if problems and others:
+        what = "1 other finding does" if others == 1 else f"{others} other findings do"
+        file = place.partition(":")[0]
+        problems.append(f"{place}: {what} not stop the training. Fix: see all with `likeness dataset check {file}`")
+    return problems
 
 
 def _names(finding: Finding) -> str:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from likeness.captioning.answers import clean, cut, is_refusal
+from likeness.captioning.answers import clean, cut, is_refusal, without_loops
 from likeness.captioning.engine import with_trigger
 from likeness.captioning.prompts import system_prompt, user_prompt
 from likeness.captioning.protocol import Answer, CaptionFailed
@@ -136,3 +136,30 @@ def test_the_trigger_stands_in_every_caption():
     assert with_trigger("A maya_char waves.", "maya_char") == "A maya_char waves."
     assert with_trigger("A [trigger] waves.", "maya_char") == "A maya_char waves."
     assert with_trigger("A girl waves.", "") == "A girl waves."
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        (
+            "a boy in a meadow, flat style, flat style, flat style, side view",
+            "a boy in a meadow, flat style, side view",
+        ),
+        ("A hat. A hat. A hat.", "A hat."),
+        ("A hat. a hat", "A hat"),
+        ("a cat, a dog, a cat", "a cat, a dog, a cat"),  # not at once: it may be meant
+        ("no, no way", "no, no way"),
+        ("猫がいる。猫がいる。", "猫がいる。"),
+        ("a 5.5 inch screen", "a 5.5 inch screen"),
+        ("a sign that says 10.10 pm", "a sign that says 10.10 pm"),
+        ("...", "..."),
+        ("", ""),
+    ],
+)
+def test_what_a_model_says_over_and_over_is_kept_once(said: str, kept: str):
+    assert without_loops(said) == kept
+
+
+def test_a_loop_to_the_limit_is_no_long_caption():
+    looped = Answer("A boy in a meadow" + ", flat style" * 100, cut_off=True)
+    assert clean(looped, 20) == ("A boy in a meadow", True)

@@ -2,7 +2,9 @@
 
 import base64
 import io
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -209,7 +211,12 @@ def test_content_may_come_in_parts():
 
 
 def test_pictures_are_asked_about_at_once_and_failures_stay_single():
+    both_asked = threading.Barrier(2)  # the first two answers wait for each other
+
     def answer(received: Received) -> Reply:
+        if len(server.received) <= 3:  # the question what the model can do is the first
+            with suppress(threading.BrokenBarrierError):
+                both_asked.wait(timeout=10)
         colour = shown(received.body["messages"][1]["images"][0]).getpixel((5, 5))
         return Reply(chatted("Something red." if colour == (254, 0, 0) else "I cannot describe this image."))
 

@@ -11,7 +11,7 @@ from tests.tiny_run import write_pictures
 def test_small_pictures_are_doubled_in_a_copy(likeness: Callable[..., Answer], tmp_path: Path) -> None:
     folder = write_pictures(tmp_path / "maya", 1, (24, 20))
     said = likeness("dataset", "enhance", folder, "--under", 64, "--device", "cpu")
-    assert said.code == 0 and "1 enlarged 2 times by upscaler, 1 files copied" in said.words
+    assert said.code == 0 and "1 picture enlarged 2 times by likeness/upscaler, 1 other file copied" in said.words
     facts = measure(tmp_path / "maya-enhanced" / "0.png")
     assert (facts.width, facts.height) == (48, 40)
 

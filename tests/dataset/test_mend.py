@@ -122,12 +122,40 @@ def test_captions_that_are_not_files_stay_as_they_are(folder: Path):
     assert files(folder) == before
 
 
+@pytest.mark.parametrize(
+    "settings", [{"captions_from": "names"}, {"captions_from": "none", "caption": "a girl"}, {"captions_file": "x.txt"}]
+)
+def test_text_files_that_are_no_captions_stay_as_they_are(tmp_path: Path, settings: dict[str, str]):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    shutil.copyfile(EXAMPLES / "character" / "mika" / "mika-01.png", folder / "a_girl.png")
+    (folder / "a_girl.txt").write_bytes(b"notes of mine, caf\xe9")
+    if "captions_file" in settings:
+        (tmp_path / "x.txt").write_text("a girl")
+        settings = {"captions_file": str(tmp_path / "x.txt")}
+    with Index() as index:
+        config = DatasetConfig(path=str(folder), **settings)  # type: ignore[arg-type]
+        examples = read_dataset(config, index=index, store=tmp_path, trigger="mika_char").examples
+    assert [e.caption for e in examples] == ["a girl"]
+    assert mend(folder, examples) == [] and not (folder / ".likeness").exists()
+
+
+def test_of_a_file_with_notes_the_caption_gets_the_trigger(tmp_path: Path):
+    shutil.copyfile(EXAMPLES / "character" / "mika" / "mika-01.png", tmp_path / "a.png")
+    (tmp_path / "a.txt").write_text("a girl smiling\nnotes of mine\n")
+    with Index() as index:
+        config = DatasetConfig(path=str(tmp_path), caption_lines="first")
+        examples = read_dataset(config, index=index, store=tmp_path / ".store", trigger="mika_char").examples
+    assert len(mend(tmp_path, examples)) == 1
+    assert (tmp_path / "a.txt").read_text() == "mika_char, a girl smiling\nnotes of mine\n"
+
+
 @pytest.mark.parametrize("name", ["../outside.txt", "/etc/hostname", "more/../../outside.txt"])
 def test_a_strange_list_of_changes_leads_nowhere(folder: Path, name: str):
     outside = folder.parent / "outside.txt"
     outside.write_text("mine")
     (folder / ".likeness").mkdir()
-    for change in (Change("moved", "x.txt", name), Change("moved", name, "a.txt"), Change("created", name)):
+    for change in (Change("moved", "x.txt", name), Change("moved", name, "a.txt"), Change("edited", name)):
         (folder / ".likeness" / "changes.jsonl").write_text(json.dumps(vars(change)))
         with pytest.raises(InputError, match="leads out of"):
             undo(folder)

@@ -1,6 +1,8 @@
 """Upscalers as people have them: shipped, a folder of transformers, a file for spandrel."""
 
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -116,3 +118,51 @@ def test_a_missing_shipped_one_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path
     monkeypatch.setattr(upscaler, "SHIPPED", tmp_path / "nowhere")
     with pytest.raises(InputError, match="reinstall"):
         open_upscaler(None, CPU)
+
+
+class FakeDescriptor:
+    """As spandrel tells of a network that it has loaded."""
+
+    def __init__(self, scale: int, channels: int = 3):
+        self.scale, self.input_channels, self.output_channels = scale, channels, channels
+        self.purpose = "Restoration" if scale == 1 else "SR"
+
+    def eval(self) -> "FakeDescriptor":
+        return self
+
+    def __call__(self, pixels: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.interpolate(pixels, scale_factor=self.scale)
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        (FakeDescriptor(4), None),
+        (FakeDescriptor(1), "does not enlarge"),
+        (FakeDescriptor(2, channels=1), "does not make a picture"),
+        (object(), "does not make a picture"),
+        (RuntimeError("unknown architecture"), "cannot be loaded by spandrel"),
+    ],
+)
+def test_what_spandrel_finds_is_used_or_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, found: object, words: str | None
+) -> None:
+    """Beside `test_a_file_goes_through_spandrel`, which runs the real one where it is installed."""
+
+    class Loader:
+        def __init__(self, device: torch.device): ...
+
+        def load_from_file(self, _: Path) -> object:
+            if isinstance(found, Exception):
+                raise found
+            return found
+
+    fake = SimpleNamespace(ModelLoader=Loader, ImageModelDescriptor=FakeDescriptor)
+    monkeypatch.setitem(sys.modules, "spandrel", fake)
+    file = tmp_path / "a.pth"
+    file.write_bytes(b"weights")
+    if words is None:
+        assert open_upscaler(file, CPU).enlarge(drawing(20)).size == (80, 80)
+        return
+    with pytest.raises(InputError, match=words):
+        open_upscaler(file, CPU)

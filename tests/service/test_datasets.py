@@ -148,6 +148,7 @@ def test_an_error_keeps_a_training_from_starting(tmp_path: Path, tiny_base: Path
     config = write_config(tmp_path / "tiny.yaml", tiny_base, folder)
     with pytest.raises(InputError) as refused:
         runs.prepare(config, ["data.resolution=64"])
-    (problem,) = refused.value.problems
+    problem, others = refused.value.problems
     assert problem.startswith("tiny.yaml: data.datasets: size: ") and "3.png" in problem and "Fix: " in problem
+    assert others.endswith("see all with `likeness dataset check tiny.yaml`") and "other finding" in others
     assert runs.prepare(config, ["data.resolution=32"]).findings  # blurred, but it can be trained
