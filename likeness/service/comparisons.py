@@ -159,12 +159,11 @@ def _columns(album: Album, view: View) -> Iterator[tuple[str, tuple[LoraUse, ...
     """Epochs and LoRA files, each at each strength; the base once."""
     strengths = view.strengths or (1.0,)
     epochs = list(dict.fromkeys(view.epochs)) or _usual_epochs(album, view)
-    only_strengths = len(epochs) == 1 and len(strengths) > 1 and not view.loras
     base = False
     for epoch, strength in product(epochs, strengths):
         loras = album.lora(epoch, strength)
         if loras:
-            yield _epoch_label(epoch, strength, only_strengths), loras
+            yield f"epoch {epoch}" + (f" · {strength:g}" if view.strengths else ""), loras
         elif not base:
             base = True
             yield "base", ()
@@ -172,7 +171,7 @@ def _columns(album: Album, view: View) -> Iterator[tuple[str, tuple[LoraUse, ...
         if not use.path.is_file():
             raise InputError(f"{use.path}: is not there. Fix: give the path of a .safetensors file")
         worn = LoraUse(use.path, use.strength * strength)
-        yield lora_label(use.path) + (f" · {worn.strength:g}" if worn.strength != 1 else ""), (worn,)
+        yield lora_label(use.path) + (f" · {worn.strength:g}" if view.strengths or use.strength != 1 else ""), (worn,)
 
 
 def _usual_epochs(album: Album, view: View) -> list[int]:
@@ -183,12 +182,6 @@ def _usual_epochs(album: Album, view: View) -> list[int]:
     if view.seeds > 1 or view.prompts or not album.history.epochs:
         return [0, *album.history.checkpoints]
     return album.history.epochs
-
-
-def _epoch_label(epoch: int, strength: float, only_strengths: bool) -> str:
-    if only_strengths:
-        return f"strength {strength:g}"
-    return f"epoch {epoch}" + (f" · {strength:g}" if strength != 1 else "")
 
 
 def lora_label(path: Path) -> str:
