@@ -74,7 +74,7 @@ def show_captions(result: dict[str, Any], error: LikenessError | None) -> None:
     """What was written and kept, what should be looked at, and what failed, each with its reason."""
     kept = [f"{count} by a {who}" for who, count in result["kept"].items() if count]
     screen.print(
-        f"{result['captioned']} caption{'' if result['captioned'] == 1 else 's'} by {escape(result['model'] or result['engine'])}"
+        f"{counted(result['captioned'], 'caption')} by {escape(result['model'] or result['engine'])}"
         + (f"; left as they are: {', '.join(kept)}" if kept else "")
     )
     for note in result["notes"]:
@@ -94,3 +94,8 @@ def show_captions(result: dict[str, Any], error: LikenessError | None) -> None:
         screen.print(str(error), style="red", markup=False, soft_wrap=True)
     elif result["captioned"]:
         screen.print(f"What was written, and by whom: [cyan]{escape(result['record'])}[/]")
+
+
+def counted(count: int, noun: str) -> str:
+    """'1 caption', '2 captions'."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -8,6 +8,7 @@ from cyclopts import Parameter
 from rich.markup import escape
 
 from likeness.cli import Json, screen
+from likeness.cli_caption import counted
 from likeness.service.enhancements import Enhancement
 
 ENHANCE_EXAMPLES = "Examples:\n\n" + "\n\n".join((
@@ -52,11 +53,7 @@ def enhance(
     if not count:
         screen.print(f"No picture is below {result['under']}x{result['under']}; nothing was written.")
         return 0
-    pictures, files = _counted(count, "picture"), _counted(result["copied"], "other file")
+    pictures, files = counted(count, "picture"), counted(result["copied"], "other file")
     screen.print(f"{pictures} enlarged {result['scale']} times by {escape(result['model'])}, {files} copied")
     screen.print(f"[cyan]{escape(result['output'])}[/]")
     return 0
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
