@@ -41,10 +41,6 @@ _EXAMPLES = {
         "likeness train maya.yaml --set train.epochs=15 --set optim.learning_rate=5e-5",
         "likeness train maya.yaml --resume",
     ),
-    "compare": _examples(
-        "likeness compare runs/maya",
-        "likeness compare runs/maya --epochs 3,7 -o grid.png",
-    ),
     "sample": _examples(
         'likeness sample --base starter --prompt "a girl with red hair, smiling" --seed 1,2,3',
         "likeness sample --base starter --lora mika.safetensors:0.8 --prompt 'mika_char on a beach' -o beach.png",
@@ -129,34 +125,9 @@ def _results(folder: Path) -> dict[str, Any]:
     }
 
 
-@app.command(help_epilogue=_EXAMPLES["compare"])
-def compare(
-    run: Path,
-    /,
-    *,
-    epochs: Annotated[str | None, Parameter(help="Epochs to show, such as 3,7. Default: all.")] = None,
-    output: Annotated[Path | None, Parameter(name=["--output", "-o"], help="Default: grid.png in the run.")] = None,
-    json_: Json = False,
-) -> int:
-    """Draw a run's epochs side by side on the same test prompts."""
-    from likeness.cli_scorecard import show_verdict
-    from likeness.report.grid import save_grid
-    from likeness.report.history import read_history
-    from likeness.report.page import write_report
-    from likeness.service.numbers import parse_numbers
-    from likeness.service.scorecards import summary
-
-    history = read_history(run)
-    chosen = parse_numbers("--epochs", epochs) if epochs else None
-    path = output or run / "grid.png"
-    save_grid(history, path, chosen)
-    report = write_report(run)
-    shown = {"grid": str(path), "report": str(report), "epochs": chosen or history.epochs, "verdict": summary(history)}
-    _print_json(shown, json_)
-    if not json_:
-        show_verdict(screen, run)
-        screen.print(f"Grid: [cyan]{path}[/]\nReport: [cyan]{report}[/]")
-    return 0
+app.command("likeness.cli_compare:compare", name="compare", help="Show epochs, strengths, seeds, LoRAs side by side.")
+app.command("likeness.cli_evaluate:evaluate", name="evaluate", help="Try a LoRA at several strengths and measure them.")
+app.command("likeness.cli_prompts:prompts", name="prompts", help="Suggest test prompts for a dataset.")
 
 
 @app.command(help_epilogue=_EXAMPLES["sample"])

@@ -20,6 +20,9 @@ JOBS = {
     "caption": "captioning",
     "enhance": "enhancing",
     "scorecard": "measuring",
+    "draw": "drawing",
+    "evaluate": "evaluating",
+    "prompts": "prompting",
 }
 
 
