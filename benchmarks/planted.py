@@ -58,7 +58,7 @@ CONDITIONS = (
     Condition("far too many steps", kinds=("overfit",), settings={"data.datasets.0.repeats": 60}),
     Condition(
         "same pose",
-        flags=("copies", "monotonous"),
+        flags=("copies", "monotonous", "one composition"),
         settings={"data.datasets.0.repeats": 15},
         data="same pose",
     ),

@@ -109,7 +109,7 @@ class VerdictGiven(Event):
     suggested: int | None  # epoch to take
     sweet_spot: list[int]  # its first and last epoch; empty where none can be told
     overfit_from: int | None  # epoch
-    flags: list[str]  # 'copies', 'monotonous', 'leaks', 'not followed', 'not preserved'
+    flags: list[str]  # 'copies', 'monotonous', 'one composition', 'leaks', 'not followed', 'not preserved'
     reasons: list[str]
     advice: list[str]  # what to change next
     rows: list[dict[str, Any]]  # by epoch: each measure as [mean, noise of its change since the base, or null]

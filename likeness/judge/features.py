@@ -26,7 +26,7 @@ from likeness.judge.metrics import Pixels, Rows, unit
 
 SHIPPED = Path(__file__).resolve().parent.parent / "companions" / "clip"
 AT_ONCE = 8  # pictures through an encoder
-FINE, COARSE = 32, 16  # pixels per side
+FINE = 32  # pixels per side
 SHARPNESS_SIDE = 128
 _FILES = ("*.json", "*.txt", "*.model", "*.safetensors")
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError, SafetensorError)
@@ -142,11 +142,6 @@ def fine(pictures: Sequence[Image.Image]) -> Rows:
     return unit(np.stack([_centred(_small(p, FINE)) for p in pictures]))
 
 
-def layout(pictures: Sequence[Image.Image]) -> Rows:
-    """(N, 256): where edges lie, at 16 × 16, whatever their colours: what a composition is made of."""
-    return unit(np.stack([_centred(_edges(p)) for p in pictures]))
-
-
 def sharpness(picture: Image.Image) -> float:
     """Variance of the Laplacian of the grey picture at 128 × 128, in squared grey levels of 0 to 1."""
     p = _grey(picture, SHARPNESS_SIDE)
@@ -166,15 +161,6 @@ def _small(picture: Image.Image, side: int) -> NDArray[np.float64]:
 
 def _grey(picture: Image.Image, side: int) -> NDArray[np.float64]:
     return np.asarray(picture.convert("L").resize((side, side), Image.Resampling.BOX), np.float64) / 255
-
-
-def _edges(picture: Image.Image) -> NDArray[np.float64]:
-    """(16, 16): the mean step between neighbours in each cell of four by four."""
-    grey = _grey(picture, 4 * COARSE)
-    steps = np.zeros_like(grey)
-    steps[:, 1:] += np.abs(np.diff(grey, axis=1))
-    steps[1:] += np.abs(np.diff(grey, axis=0))
-    return np.sqrt(steps.reshape(COARSE, 4, COARSE, 4).mean(axis=(1, 3)))  # so that one hard edge is not all there is
 
 
 def _centred(plane: NDArray[np.float64]) -> NDArray[np.float64]:

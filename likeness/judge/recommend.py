@@ -20,10 +20,11 @@ LOST_SHARE = 0.25  # of the gain, lost again: overfit from there on
 STILL_FALLING = 0.06  # of the gain, made in the last third of the epochs: not done learning
 BETWEEN_RUNS = 0.2  # of the gain, by which two runs of the same settings may differ
 SMALLEST_GAIN = 0.005  # of the loss before training; below it nothing was learned to speak of
-COPIES, MONOTONOUS, LEAK_SHARE, COPIED_THROUGH, KEPT = 0.1, 0.6, 0.2, 0.5, 0.9
+COPIES, MONOTONOUS, ONE_COMPOSITION, LEAK_SHARE, COPIED_THROUGH, KEPT = 0.1, 0.6, 0.5, 0.2, 0.5, 0.9
 
 # What the pictures should show most of, in the order of preference: the first that was measured chooses.
 _WANTED = ("followed", "likeness")
+_FLAGGED = ("copied", "diversity", "composition", "leak", "likeness", "change", "preserved")
 
 
 @dataclass(frozen=True)
@@ -312,7 +313,7 @@ def _flags(evidence: Sequence[EpochEvidence], kind: str) -> list[str]:
     if not epochs:
         return []
     late = [e for e in evidence if e.epoch in epochs[len(epochs) // 2 :]]
-    mean = {name: _late_mean(late, name) for name in ("copied", "diversity", "leak", "likeness", "change", "preserved")}
+    mean = {name: _late_mean(late, name) for name in _FLAGGED}
     base = next((e for e in evidence if e.epoch == 0), None)
     before = _value(base, "likeness") if base else None
     flags: list[str] = []
@@ -320,6 +321,8 @@ def _flags(evidence: Sequence[EpochEvidence], kind: str) -> list[str]:
         flags.append("copies")
     if mean["diversity"] is not None and mean["diversity"] < MONOTONOUS:
         flags.append("monotonous")
+    if mean["composition"] is not None and mean["composition"] > ONE_COMPOSITION:
+        flags.append("one composition")
     if mean["leak"] is not None and mean["likeness"] is not None and before is not None:
         gained = mean["likeness"] - before
         errors = [change_error(dict.fromkeys(e.pictures["leak"], 0.0), e.pictures["leak"]) for e in late

@@ -41,7 +41,6 @@ class _Seen:
     drawn: list[Drawn]
     pictures: list[Image.Image]
     fine: Rows
-    layout: Rows
     sharpness: list[float]
     features: Rows | None  # of the encoder
 
@@ -57,7 +56,6 @@ class _Training:
     examples: list[Example]
     pictures: list[Image.Image]
     fine: Rows
-    layout: Rows
     threshold: float
     sharpness: float
     features: Rows | None
@@ -116,12 +114,11 @@ class Scorecard:
                 continue
             whole.append(d)
         if not pictures:
-            return _Seen([], [], np.empty((0, 1)), np.empty((0, 1)), [], None)
+            return _Seen([], [], np.empty((0, 1)), [], None)
         return _Seen(
             whole,
             pictures,
             features.fine(pictures),
-            features.layout(pictures),
             [features.sharpness(p) for p in pictures],
             self.encoder.images(pictures) if self.encoder else None,
         )
@@ -159,7 +156,6 @@ class Scorecard:
             examples,
             pictures,
             fine,
-            features.layout(pictures),
             metrics.copy_threshold(fine),
             float(np.median([features.sharpness(p) for p in pictures])),
             self.encoder.images(pictures) if self.encoder else None,
@@ -177,7 +173,7 @@ class Scorecard:
         closeness = metrics.nearest(seen.fine[rows], np.concatenate([training.fine, mirrored]))
         sharp = np.asarray([seen.sharpness[i] for i in rows])
         copies = metrics.copied(closeness, sharp, training.threshold, training.sharpness)
-        composition = metrics.nearest(seen.layout[rows], training.layout)
+        composition = (seen.fine[rows] @ training.fine.T).mean(axis=1)
         return {
             "closeness": _by_key(learned, closeness),
             "copied": _by_key(learned, copies),
@@ -273,16 +269,25 @@ def _pairs_like(instruction: str, training: _Training | None) -> list[int]:
 
 
 def _diversity(seen: _Seen, before: _Seen, learned: Sequence[str]) -> dict[str, float]:
-    """How many different pictures there are among those that were asked for, beside the base's."""
-    now, then = seen.rows(learned), before.rows(learned)
-    if len(now) < 2:
+    """How many different pictures the prompts give, beside the base's: the mean over seeds, each of which draws every
+    prompt once. Pictures of one prompt are meant to be alike."""
+    now, then = _vendi(seen, learned), _vendi(before, learned)
+    if now is None:
         return {}
+    return {"vendi": now, **({"diversity": now / then} if then else {})}
+
+
+def _vendi(seen: _Seen, keys: Sequence[str]) -> float | None:
+    """None where no seed drew two prompts."""
+    wanted = {*keys}
+    rounds: dict[int, list[int]] = {}
+    counts: dict[str, int] = {}
+    for row, d in enumerate(seen.drawn):
+        if d.key in wanted:
+            counts[d.prompt] = counts.get(d.prompt, 0) + 1
+            rounds.setdefault(counts[d.prompt], []).append(row)
     rows = seen.fine if seen.features is None else seen.features
-    found = {"vendi": metrics.vendi(rows[now])}
-    base = before.fine if before.features is None else before.features
-    if len(then) == len(now):
-        found["diversity"] = found["vendi"] / metrics.vendi(base[then])
-    return found
+    return metrics.mean_of([metrics.vendi(rows[r]) for r in rounds.values() if len(r) > 1])
 
 
 def without_trigger(prompt: str, trigger: str) -> str:

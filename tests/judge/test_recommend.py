@@ -204,6 +204,7 @@ def with_pictures(**measures: float) -> list[EpochEvidence]:
         ({"likeness": 0.7, "leak": 0.02, "copied": 0.0, "diversity": 0.9}, "", ()),
         ({"copied": 0.5}, "", ("copies",)),
         ({"diversity": 0.4}, "", ("monotonous",)),
+        ({"composition": 0.6}, "", ("one composition",)),
         ({"likeness": 0.7, "leak": 0.3}, "", ("leaks",)),
         ({"change": 0.2, "preserved": 0.99}, "edit", ("not followed",)),
         ({"change": 1.2, "preserved": 0.7}, "edit", ("not preserved",)),
