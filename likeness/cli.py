@@ -117,11 +117,15 @@ def train(
 
 
 def _results(folder: Path) -> dict[str, Any]:
+    from likeness.report.history import read_history
+    from likeness.service.scorecards import summary
+
     return {
         "run": str(folder),
         "grid": str(folder / "grid.png") if (folder / "grid.png").exists() else None,  # none without test prompts
         "report": str(folder / "report.html"),
         "checkpoints": sorted(str(p) for p in (folder / "checkpoints").glob("epoch-*.safetensors")),
+        "verdict": summary(read_history(folder)),
     }
 
 

@@ -17,6 +17,7 @@ from likeness.report.scorecard import scorecard_table
 _EXAMPLES = "Examples:\n\n" + "\n\n".join((
     "likeness scorecard runs/maya",
     "likeness scorecard runs/maya --seeds 4",
+    "likeness scorecard runs/maya --against runs/maya-2",
     "likeness scorecard runs/maya --encoder facebook/dinov2-small --json",
 ))  # fmt: skip
 _COLOURS = {"sweet spot": "green", "underfit": "yellow", "overfit": "yellow", "cannot tell": "yellow"}
@@ -48,6 +49,9 @@ def measure(
     seeds: Annotated[
         int | None, Parameter(help="Pictures for each test prompt; those that are missing are drawn.")
     ] = None,
+    against: Annotated[
+        Path | None, Parameter(help="Another run: say which of the two learned better, or that it cannot be told.")
+    ] = None,
     device: Annotated[str, Parameter(help="Where to draw: auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     json_: Json = False,
 ) -> int:
@@ -59,14 +63,22 @@ def measure(
     from likeness.cli_progress import follow
     from likeness.service import scorecards
 
-    worker = scorecards.start(run, encoder=encoder, seeds=seeds, device=device)
+    worker = scorecards.start(run, encoder=encoder, seeds=seeds, against=against, device=device)
     follow(worker, screen if not json_ else None)
-    history = scorecards.finish(worker, run)
+    outcome = scorecards.finish(worker, run)
+    verdict = outcome.history.verdict
     if json_:
-        print(json.dumps(scorecards.summary(history), indent=2))
-    elif history.verdict is not None:
-        show_table(screen, history.verdict)
+        found = scorecards.summary(outcome.history) or {}
+        held = {"against": str(against), "better": outcome.better, "why": outcome.why} if against else {}
+        print(json.dumps({**found, **held}, indent=2))
+    elif verdict is not None:
+        show_table(screen, verdict)
         show_verdict(screen, run)
+        if against:
+            which = {"A": f"{run} learned better", "B": f"{against} learned better"}.get(outcome.better)
+            screen.print(
+                f"\n[bold]{escape(which or 'Cannot tell which run learned better')}[/]: {escape(outcome.why)}."
+            )
     return 0
 
 

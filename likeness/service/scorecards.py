@@ -3,7 +3,7 @@
 import json
 import shutil
 import tempfile
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,19 @@ from likeness.service.measuring import encoder_problem
 from likeness.service.workers import Worker
 
 
-def start(run: Path, *, encoder: str | None = None, seeds: int | None = None, device: str = "auto") -> Worker:
+def start(
+    run: Path,
+    *,
+    encoder: str | None = None,
+    seeds: int | None = None,
+    against: Path | None = None,
+    device: str = "auto",
+) -> Worker:
     """Start a worker that measures the epochs of `run` and writes what it finds into the run's events and report.
 
     `encoder`: other than the run's. `seeds`: pictures for each test prompt; those that are missing are drawn, which
-    loads the base on `device`. Raises InputError; nothing has been written then.
+    loads the base on `device`. `against`: another run, to say which of the two learned better. Raises InputError;
+    nothing has been written then.
     """
     history = read_history(run)  # tells what is no run
     if not history.samples and not history.probes:
@@ -29,21 +37,35 @@ def start(run: Path, *, encoder: str | None = None, seeds: int | None = None, de
         raise InputError(f"--seeds: {seeds} should be between 1 and 64. Fix: 4 tell most, at four times the drawing")
     if seeds is not None and not history.prompts:
         raise InputError(f"--seeds: {run} has no test prompts to draw. Fix: leave it out")
-    job = {"run": str(run.resolve()), "encoder": encoder, "seeds": seeds, "device": device}
+    if against is not None:
+        read_history(against)
+    other = str(against.resolve()) if against else None
+    job = {"run": str(run.resolve()), "encoder": encoder, "seeds": seeds, "against": other, "device": device}
     place = Path(tempfile.mkdtemp(prefix="likeness-scorecard-"))
     durable.write_text(place / "job.json", json.dumps(job, indent=2))
     return Worker("scorecard", place)
 
 
-def finish(worker: Worker, run: Path) -> History:
-    """Wait for the worker; the run as it is then. The worker's folder stays where its log is needed."""
+@dataclass(frozen=True)
+class Outcome:
+    """`better` is 'A' for the run, 'B' for the one it was held against, or 'cannot tell', with the reason `why`; both
+    are empty where it was held against none."""
+
+    history: History
+    better: str = ""
+    why: str = ""
+
+
+def finish(worker: Worker, run: Path) -> Outcome:
+    """Wait for the worker. Its folder stays where its log is needed."""
     try:
         worker.check()
     except (InputError, Interrupted):
         shutil.rmtree(worker.folder)
         raise
+    told: dict[str, str] = json.loads((worker.folder / "result.json").read_text())
     shutil.rmtree(worker.folder)
-    return read_history(run)
+    return Outcome(read_history(run), **told)
 
 
 def summary(history: History) -> dict[str, Any] | None:

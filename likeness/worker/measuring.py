@@ -10,11 +10,15 @@ from typing import Any
 
 import torch
 
+from likeness import durable
+from likeness.dataset.manifest import read_manifest
 from likeness.errors import InputError, Interrupted
-from likeness.events import Event, EventLog, Note, Stage
+from likeness.events import Event, EventLog, Note, Stage, read_events
 from likeness.families import Family, names_of, open_family
 from likeness.families.hub import fetch
 from likeness.families.placement import choose_placement, set_up_torch
+from likeness.judge.recommend import EpochEvidence, compare
+from likeness.judge.verdict import evidence_of
 from likeness.lora.apply import add_file, set_strengths
 from likeness.report.history import History, read_history
 from likeness.report.page import write_report
@@ -27,7 +31,7 @@ from likeness.worker.training import PARENT, locked, read_job
 
 
 def run(folder: Path) -> int:
-    """`job.json`: run, encoder (or null), seeds (or null), device."""
+    """`job.json`: run, encoder, seeds, against (each may be null), device. Writes `result.json`: better, why."""
     asked: dict[str, Any] = json.loads((folder / "job.json").read_text())
     place = Path(asked["run"])
     told = EventLog(folder / "events.jsonl")
@@ -50,7 +54,15 @@ def run(folder: Path) -> int:
             if stop():
                 raise Interrupted("stopped as asked; what was measured is kept")
         write_report(place)
+    other = Path(asked["against"]) if asked.get("against") else None
+    better, why = compare(_evidence(place), _evidence(other)) if other else ("", "")
+    durable.write_text(folder / "result.json", json.dumps({"better": better, "why": why}))
     return 0
+
+
+def _evidence(place: Path) -> list[EpochEvidence]:
+    held_out = frozenset(e.id for e in read_manifest(place / "manifest.jsonl") if e.held_out)
+    return evidence_of(read_events(place / "events.jsonl"), held_out)
 
 
 def _steps(history: History) -> dict[int, int]:

@@ -47,6 +47,7 @@ def test_train_in_json(likeness: Likeness, config: Path, tmp_path: Path) -> None
     said = answer.json
     assert answer.code == 0 and answer.error == ""
     assert said["run"] == "elsewhere/other" and len(said["checkpoints"]) == 2
+    assert said["verdict"]["verdict"] == "cannot tell" and "held-out" in said["verdict"]["sentence"]
     assert all(Path(p).is_file() for p in [said["grid"], said["report"], *said["checkpoints"]])
 
 

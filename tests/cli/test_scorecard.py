@@ -17,6 +17,7 @@ MORE = ("--set", "data.hold_out=1", "--set", "scorecard.encoder=none")
 def trained(likeness: Likeness, config: Path, tmp_path: Path) -> Path:
     answer = likeness("train", config, *MORE)
     assert answer.code == 0
+    assert '"event": "verdict"' in (tmp_path / "runs" / "tiny" / "events.jsonl").read_text()
     assert any(word in answer.words for word in ("Cannot tell", "Sweet spot", "Underfit", "Overfit"))
     return tmp_path / "runs" / "tiny"
 
@@ -49,6 +50,16 @@ def test_a_further_picture_is_the_same_whenever_it_is_drawn(likeness: Likeness, 
     for path in trained.glob("scorecard/*/*"):
         twin = trained.with_name("two") / path.relative_to(trained)
         assert path.read_bytes() == twin.read_bytes()
+
+
+def test_a_run_held_against_its_twin(likeness: Likeness, trained: Path, config: Path) -> None:
+    assert likeness("train", config, *MORE, "--set", "name=two", "--set", "train.seed=7").code == 0
+    two = trained.with_name("two")
+    said = likeness("scorecard", trained, "--against", two, "--json").json
+    assert said["better"] in ("A", "B", "cannot tell") and "held-out loss" in said["why"]
+    itself = likeness("scorecard", trained, "--against", trained)
+    assert "Cannot tell which run learned better" in itself.words
+    assert likeness("scorecard", trained, "--against", two / "samples").code == 2
 
 
 def test_compare_tells_the_verdict(likeness: Likeness, trained: Path) -> None:
