@@ -100,7 +100,7 @@ def opposite_pairs(rng: random.Random, edit: str) -> list[Row]:
     return rows
 
 
-def look(rows: list[Row], kind: str, resolution: int = 112) -> list[Finding]:
+def look(rows: list[Row], kind: str, resolution: int = 128) -> list[Finding]:
     """What the checks find in these pictures, written out and read back."""
     with tempfile.TemporaryDirectory() as name, Index() as index:
         folder = Path(name)

@@ -1,6 +1,7 @@
 """`likeness dataset`: datasets on their own."""
 
 import json
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
@@ -22,6 +23,7 @@ dataset.command(enhance, help_epilogue=ENHANCE_EXAMPLES)
 
 _COLOURS = {"error": "red", "warning": "yellow", "advice": "cyan"}
 _MOST_NAMES = 8
+_MOST_OF_A_KIND = 20  # findings, such as pictures that cannot be read, each of which is told by itself
 _CHECK_EXAMPLES = "Examples:\n\n" + "\n\n".join((
     "likeness dataset check photos/maya --trigger maya_char --base starter",
     "likeness dataset check maya.yaml --report check.html",
@@ -109,8 +111,14 @@ def show_report(screen: Console, found: Report, counts: dict[str, int]) -> None:
     for folder in found.folders if found.fixed else []:
         screen.print(f"[dim]To take this back: likeness dataset undo {escape(str(folder))}[/]")
     for severity in SEVERITIES:
+        shown: Counter[str] = Counter()
         for finding in (f for f in found.findings if f.severity == severity):
-            show_finding(screen, finding)
+            shown[finding.check] += 1
+            if shown[finding.check] <= _MOST_OF_A_KIND:
+                show_finding(screen, finding)
+        for name, count in shown.items():
+            if count > _MOST_OF_A_KIND:
+                screen.print(f"… and {count - _MOST_OF_A_KIND} more of [bold]{name}[/]; --json lists all")
     for note in found.notes:
         screen.print(f"[dim]note  {escape(note)}[/]")
     if found.findings:

@@ -186,6 +186,8 @@ def _row(where: str, key: str | None, values: Any) -> Row:
         values = {"caption": values}
     if not isinstance(values, dict):
         raise InputError(f'{where}: not a JSON object. Fix: write {{"file_name": "a.png", "text": "…"}}')
+    if key is not None and not is_plain(key):
+        raise InputError(f"{where}: its key is no path of a picture. Fix: give its path as text")
     values = cast(dict[str, Any], values)
     picture = _path(values, PICTURE_KEYS, where, "the picture")
     mask = _path(values, MASK_KEYS, where, "the mask")

@@ -1,11 +1,14 @@
 """The datasets of a run, read with what is kept from earlier times."""
 
 import os
+from collections import Counter
 from pathlib import Path
 
 from likeness.config.load import Loaded
 from likeness.dataset.index import FILE_NAME, Index
 from likeness.dataset.ingest import Progress, Reading, read_dataset
+
+MOST_OF_A_KIND = 20  # problems of one dataset; with more, a person sees what is wrong no better
 
 
 def cache_folder() -> Path:
@@ -49,11 +52,20 @@ def place_of_dataset(loaded: Loaded, number: int) -> str:
 
 def problems_of(loaded: Loaded, readings: list[Reading]) -> list[str]:
     """Why a run cannot start with these datasets, one line each."""
-    problems = [
-        f"{place_of_dataset(loaded, number)}: {problem.message}"
-        for number, reading in enumerate(readings)
-        for problem in reading.problems
-    ]
+    problems: list[str] = []
+    for number, reading in enumerate(readings):
+        place = place_of_dataset(loaded, number)
+        told: Counter[str] = Counter()
+        for problem in reading.problems:
+            told[problem.check] += 1
+            if told[problem.check] <= MOST_OF_A_KIND:
+                problems.append(f"{place}: {problem.message}")
+        problems += [
+            f"{place}: {count - MOST_OF_A_KIND} more problems of this kind ({check}). Fix: see all with `likeness "
+            f"dataset check {loaded.path.name} --json`"
+            for check, count in told.items()
+            if count > MOST_OF_A_KIND
+        ]
     examples = [e for reading in readings for e in reading.examples]
     most = loaded.card.max_references
     for e in examples:

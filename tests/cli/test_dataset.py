@@ -57,6 +57,14 @@ def test_fix_says_what_it_did_and_undo_takes_it_back(likeness: Likeness, tmp_pat
     assert nothing.code == 2 and "nothing to undo" in nothing.words
 
 
+def test_of_very_many_findings_of_a_kind_some_are_shown(likeness: Likeness, tmp_path: Path):
+    for number in range(30):
+        (tmp_path / f"{number}.png").write_bytes(b"no picture")
+    answer = likeness("dataset", "check", tmp_path)
+    assert answer.words.count("error unreadable") == 20 and "and 10 more of unreadable" in answer.words
+    assert "30 errors" in answer.words and len(likeness("dataset", "check", tmp_path, "--json").json["findings"]) == 30
+
+
 def test_folders_inside(likeness: Likeness, tmp_path: Path):
     shutil.copytree(EXAMPLES / "character" / "mika", tmp_path / "set" / "mika")
     without = likeness("dataset", "check", tmp_path / "set")

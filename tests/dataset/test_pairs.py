@@ -288,3 +288,11 @@ def test_pairs_may_share_a_picture(tmp_path: Path, picture: Picture, pairs: Pair
         (((200, 199),), 200),
         (((200, 199),), 201),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["a\0.png", "a\x1b.png", "\ud800.png"])
+def test_keys_that_are_no_path_are_told(tmp_path: Path, picture: Picture, read: Read, name: str):
+    picture(tmp_path / "c" / "a.png")
+    (tmp_path / "pairs.json").write_text(json.dumps({name: {"before": "c/a.png", "instruction": "make it night"}}))
+    (problem,) = read(tmp_path / "pairs.json", kind="edit").problems
+    assert "no path of a picture" in problem.message and "Fix: " in problem.message

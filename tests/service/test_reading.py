@@ -98,6 +98,18 @@ def test_problems_name_the_line_of_their_dataset(folders: Path, prepare: Callabl
         assert name in lines[int(problem.split(":")[1]) - 1]
 
 
+def test_of_very_many_problems_some_are_told_and_the_rest_counted(
+    folders: Path, prepare: Callable[..., Prepared], tmp_path: Path
+):
+    folder = write_pictures(tmp_path / "many", 3)
+    for number in range(50):
+        (folder / f"broken-{number}.png").write_bytes(b"no picture")
+    with pytest.raises(InputError) as refused:
+        prepare("data:\n  datasets: [many]\n")
+    assert len(refused.value.problems) == 21
+    assert "30 more problems of this kind (unreadable)" in refused.value.problems[-1]
+
+
 def test_more_sources_than_the_base_takes_are_told(folders: Path, prepare: Callable[..., Prepared]):
     names = [f"own/{n}.png" for n in range(9)]
     rows = {"image": names[0], "control": names[1:], "text": "join"}
