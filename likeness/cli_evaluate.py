@@ -91,13 +91,13 @@ def _plan(laid: Laid) -> str:
 def _show(found: dict[str, Any], encoder: str, seeds: int) -> None:
     told = table_of(found, encoder, seeds)
     screen.print(f"\n[bold]Epoch {found['epoch']}[/]")
-    table = Table(box=None, pad_edge=False)
-    for heading in told.head:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for heading in ("at", *told.head[1:]):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
     for number, cells in enumerate(told.rows):
-        mark = "[green]suggested[/]" if number == told.marked else ""
-        table.add_row(*(escape(cell) for cell in cells), mark)
+        narrow = (cell.replace(" ±0.", "±.") for cell in cells)  # so that all columns find room
+        table.add_row(*map(escape, narrow), "[green]<[/]" if number == told.marked else "")
     screen.print(table)
     screen.print(f"[dim]{escape(told.notes[0])}[/]")
     colour = "yellow" if found["suggested"] is None else "green"

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, Parameter
+from pydantic import ValidationError
 from rich.markup import escape
 
 from likeness.cli import Json, screen
@@ -50,12 +51,16 @@ def suggest(
     from likeness.cli_progress import follow
     from likeness.config.caption import ServerConfig
     from likeness.service import prompts as service
+    from likeness.service.numbers import option_problems
 
     if llm is None and (model or api_key_env):
         raise InputError("--llm: the address of the language model is missing. Fix: --llm http://127.0.0.1:11434")
     found = service.suggest(source, trigger, kind)
     if llm is not None:
-        server = ServerConfig(endpoint=llm, api_key_env=api_key_env, timeout=timeout, max_retries=1)
+        try:
+            server = ServerConfig(endpoint=llm, api_key_env=api_key_env, timeout=timeout, max_retries=1)
+        except ValidationError as e:
+            raise InputError(*(p.replace("--endpoint", "--llm") for p in option_problems(e))) from e
         worker = service.start(found, service.LanguageModel(server, model))
         follow(worker, None if json_ else screen)
         found = service.finish(worker, found)

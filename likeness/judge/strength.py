@@ -101,10 +101,16 @@ def _taken(taken: Tried, best: Tried, base: Tried, name: str, gain: float, furth
     reasons = [f"'{name}' is {taken.mean(name) or 0:.2f} there, {base.mean(name) or 0:.2f} without the LoRA"]
     if taken is not best:
         reasons[0] += f", and {best.mean(name) or 0:.2f} at {best.strength:g}: {100 * share:.0f} % of the gain"
-        for other, words in (("drift", "pictures without the trigger change"), ("prompt", "prompts are followed")):
-            here, there = taken.mean(other), best.mean(other)
-            if here is not None and there is not None:
-                reasons.append(f"In return {words} by {here:+.3f} in place of {there:+.3f}.")
+        costs = [
+            f"'{other}' is {here:.2f} in place of {there:.2f}"
+            for other in ("drift", "prompt", "diversity")
+            if (here := taken.mean(other)) is not None and (there := best.mean(other)) is not None
+        ]
+        reasons += [f"In return {', '.join(costs)}."] if costs else []
+    diversity = taken.mean("diversity")
+    if diversity is not None and diversity < MONOTONOUS:
+        reasons.append(f"The pictures are less varied than the base's ({diversity:.2f}): see whether poses or places "
+                       "repeat.")  # fmt: skip
     reasons[0] += "."
     return Suggestion(taken.strength, f"Suggested strength: {taken.strength:g}.", (*reasons, *further))
 
@@ -126,13 +132,12 @@ def _allowed(best: Tried, other: Tried, name: str, gain: float) -> float:
 
 
 def _harms(t: Tried, base: Tried, name: str) -> list[str]:
-    """What speaks against a strength, in words. The limits are those of the scorecard."""
+    """What speaks against a strength, in words, at the limits of the scorecard. Less variety does not: whatever is
+    learned brings pictures nearer to each other."""
     found: list[str] = []
-    copied, diversity, leak, preserved = (t.mean(n) for n in ("copied", "diversity", "leak", "preserved"))
+    copied, leak, preserved = (t.mean(n) for n in ("copied", "leak", "preserved"))
     if copied is not None and copied > COPIES:
         found.append(f"{100 * copied:.0f} % of the pictures repeat training pictures")
-    if diversity is not None and diversity < MONOTONOUS:
-        found.append(f"the pictures are less varied ({diversity:.2f} of the base's)")
     if leak is not None and name == "likeness":
         limit = max(LEAK_SHARE * _difference(t, base, name), CLEAR * standard_error(t.values["leak"]))
         if leak > limit:
