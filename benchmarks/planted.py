@@ -27,9 +27,10 @@ LEARNED = (
     "{trigger}, calm and with arms raised, half body, in a castle at night, outline style",
     "{trigger}, sad, half body, in a kitchen, flat style",
 )
+# They leave open what the subject would fill in: a control that says hair and clothes holds on to them.
 CONTROLS = (
-    "a boy with short brown hair wearing a green hoodie, calm, half body, in a city, flat style",
-    "a girl with a black ponytail wearing a yellow dress, smiling, half body, on a beach, outline style",
+    "a girl, calm, half body, in a city, flat style",
+    "a boy, smiling, half body, on a beach, outline style",
 )
 # A prompt that names a style holds on to it: those of a style's controls name none.
 STYLE_CONTROLS = tuple(text.rpartition(",")[0] for text in CONTROLS)
