@@ -10,8 +10,8 @@ const way = () => document.querySelector("input[name=way]:checked").value;
 function show(picture, column) {
   const cell = find($("row").value, column);
   const image = cell && cell.querySelector("img");
-  if (image) picture.src = image.src;
-  else picture.removeAttribute("src");
+  if (!image) picture.removeAttribute("src");
+  else if (picture.src !== image.src) picture.src = image.src;
   picture.alt = image ? image.alt : `${labels.get(column)}: no picture`;
   return image;
 }
@@ -21,7 +21,7 @@ const chosen = ["row", "a", "b"];
 function remember() {
   const state = new URLSearchParams(chosen.map((id) => [id, $(id).value]));
   state.set("way", way());
-  history.replaceState(null, "", `#${state}`);
+  if (location.hash !== `#${state}`) history.replaceState(null, "", `#${state}`);
 }
 
 function recall() {
@@ -32,11 +32,13 @@ function recall() {
   if (asked) asked.checked = true;
 }
 
+const slide = () => $("pair").style.setProperty("--at", `${$("slider").value}%`);
+
 function compare() {
   const [a, b] = [show($("picture-a"), $("a").value), show($("picture-b"), $("b").value)];
   const shown = way();
-  $("pair").className = `pair ${shown}`;
-  $("pair").style.setProperty("--at", `${$("slider").value}%`);
+  $("pair").className = `pair as-${shown}`;
+  slide();
   $("slide").hidden = shown !== "slider";
   $("gain-label").hidden = shown !== "difference";
   $("far").textContent = "";
@@ -50,7 +52,9 @@ function compare() {
 }
 
 // |A - B|, amplified: black where nothing differs. Pictures of other sizes are brought to the size of A.
+let latest = 0;
 async function subtract(a, b) {
+  const mine = ++latest;
   const canvas = $("difference");
   const context = canvas.getContext("2d", { willReadFrequently: true });
   if (!a || !b) {
@@ -59,6 +63,7 @@ async function subtract(a, b) {
     return;
   }
   await Promise.all([a.decode(), b.decode()]);
+  if (mine !== latest || way() !== "difference") return; // something else was chosen meanwhile
   canvas.width = a.naturalWidth;
   canvas.height = a.naturalHeight;
   const pixels = (image) => {
@@ -105,13 +110,14 @@ if (cells.length) {
   recall();
   for (const id of chosen) $(id).addEventListener("change", compare);
   for (const radio of document.getElementsByName("way")) radio.addEventListener("change", compare);
-  for (const id of ["slider", "gain"]) $(id).addEventListener("input", compare);
+  $("slider").addEventListener("input", slide);
+  $("gain").addEventListener("input", compare);
   $("swap").addEventListener("click", swap);
   const drag = (event) => {
     if (way() !== "slider") return;
     const box = $("pair").getBoundingClientRect();
     $("slider").value = (100 * (event.clientX - box.left)) / box.width;
-    compare();
+    slide();
   };
   $("pair").addEventListener("pointerdown", (event) => {
     event.preventDefault();
