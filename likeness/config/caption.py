@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from likeness.config.crops import DetailCropsConfig
+from likeness.config.crops import ADDRESS, DetailCropsConfig
 
 # The command line hands over text, which becomes the number that it says.
 _GROUP = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True)
@@ -105,7 +105,7 @@ class ServerConfig(BaseModel):
     @field_validator("endpoint")
     @classmethod
     def _is_address(cls, value: str) -> str:
-        if value and not re.fullmatch(r"https?://[^\s/?#]+[^\s?#]*", value):
+        if value and not ADDRESS.fullmatch(value):
             raise ValueError("should be an address such as http://127.0.0.1:11434")
         return value
 
@@ -130,8 +130,10 @@ class TaggerConfig(BaseModel):
     underscores: bool = Field(default=False, description="Keep the underscores in tags: long_hair, not long hair.")
 
 
-def tile_settings(crops: DetailCropsConfig, trigger: str = "") -> tuple[CaptionConfig, ServerConfig]:
-    """The engine that captions detail crops as their group of settings says.
+def tile_settings(
+    crops: DetailCropsConfig, trigger: str = "", device: str = "auto"
+) -> tuple[CaptionConfig, ServerConfig]:
+    """The engine that captions detail crops as their group of settings says; a model run here is put on `device`.
 
     Without an endpoint the model runs here (the shipped one where none is named); an endpoint that ends in /v1 is
     taken for an OpenAI-compatible one, any other for Ollama.
@@ -148,6 +150,7 @@ def tile_settings(crops: DetailCropsConfig, trigger: str = "") -> tuple[CaptionC
         system=crops.caption_system_prompt,
         prompt=crops.caption_user_prompt,
         parallel=crops.parallel_workers,
+        device=device,
     )
     server = ServerConfig(
         endpoint=crops.caption_endpoint,

@@ -1,10 +1,14 @@
 """Detail crops: parts of large pictures, trained at full sharpness beside the whole."""
 
+import re
 from typing import Annotated
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from likeness.config.section import SECTION
+
+ADDRESS = re.compile(r"https?://[^\s/?#]+[^\s?#]*")  # of a server
 
 SYSTEM_PROMPT = (
     "You caption crops of larger pictures for training an image model. Describe only what this crop shows, in one "
@@ -64,9 +68,19 @@ class DetailCropsConfig(BaseModel):
     caption_endpoint: str = Field(
         default="", description="Address of an Ollama or OpenAI-compatible server; empty: the model runs here."
     )
-    caption_timeout: float = Field(default=120.0, gt=0, description="Seconds to wait for one answer.")
+    caption_timeout: float = Field(default=120.0, gt=0, le=3600, description="Seconds to wait for one answer.")
     caption_max_retries: int = Field(default=4, ge=0, le=100, description="Further attempts after a failed one.")
     caption_auto_pull: bool = Field(default=False, description="Let Ollama fetch a model that it does not have.")
     parallel_workers: int = Field(
         default=0, ge=0, le=256, description="Tiles captioned, and pictures cut, at once; 0: as suits the machine."
     )
+
+    @field_validator("caption_endpoint")
+    @classmethod
+    def _can_be_asked(cls, value: str, info: ValidationInfo) -> str:
+        """Told when the settings are read, and not when the captioning begins."""
+        if value and not ADDRESS.fullmatch(value):
+            raise PydanticCustomError("no_address", "should be an address such as http://127.0.0.1:11434")
+        if value and info.data.get("enable_captioning") and not info.data.get("caption_model"):
+            raise PydanticCustomError("no_model", "needs the name of a model too; set caption_model")
+        return value

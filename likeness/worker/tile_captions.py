@@ -3,6 +3,7 @@
 import gc
 import json
 import random
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import torch
 
-from likeness.captioning.engine import Look, open_engine, with_trigger
+from likeness.captioning.engine import Engine, Look, open_engine, with_trigger
 from likeness.captioning.protocol import CaptionFailed
 from likeness.config.caption import tile_settings
 from likeness.config.crops import DetailCropsConfig
@@ -22,9 +23,16 @@ from likeness.events import Stage
 
 FILE_NAME = "tile-captions.jsonl"
 
+_OPTION = re.compile(r"^--(model|endpoint)(?=:)")  # what the command `likeness dataset caption` calls it
+
 
 def caption_tiles(
-    folder: Path, examples: Sequence[Example], crops: DetailCropsConfig, seed: int, stopped: Callable[[], bool]
+    folder: Path,
+    examples: Sequence[Example],
+    crops: DetailCropsConfig,
+    seed: int,
+    stopped: Callable[[], bool],
+    device: str = "auto",
 ) -> Iterator[Stage | list[Example]]:
     """Caption the tiles that have none in the run's folder yet, telling the progress; the last thing yielded is all
     examples with the captions that there are.
@@ -37,7 +45,7 @@ def caption_tiles(
     missing = {e.id: e for e in wanted if e.id not in known}
     if missing:
         yield Stage(name="loading")
-        engine = open_engine(*tile_settings(crops))
+        engine = _open(crops, device)
         yield Stage(name="captioning", done=0, total=len(missing))
         with (folder / FILE_NAME).open("a", encoding="utf-8") as f:
             for done, (key, result) in enumerate(engine.stream(missing, lambda k: look_at(missing[k]), stopped), 1):
@@ -54,6 +62,14 @@ def caption_tiles(
             torch.cuda.empty_cache()
     own = {e.id: text for e in wanted if (text := known.get(e.id))}
     yield [replace(e, caption=own[e.id], captions=()) if e.id in own else e for e in examples]
+
+
+def _open(crops: DetailCropsConfig, device: str) -> Engine:
+    """Raises InputError in the words of the settings file."""
+    try:
+        return open_engine(*tile_settings(crops, device=device))
+    except InputError as e:
+        raise InputError(*(_OPTION.sub(r"data.detail_crops.caption_\1", p, count=1) for p in e.problems)) from e
 
 
 def is_captioned(e: Example, crops: DetailCropsConfig, seed: int) -> bool:

@@ -78,7 +78,9 @@ def _events(job: Job, should_stop: StopRequest) -> Iterator[events.Event]:
     _note_commits(job.folder, card)
     examples, crops = job.examples, job.config.data.detail_crops
     if crops.enabled and crops.enable_captioning:
-        for told in caption_tiles(job.folder, examples, crops, job.config.train.seed, should_stop):
+        for told in caption_tiles(
+            job.folder, examples, crops, job.config.train.seed, should_stop, job.config.hardware.device
+        ):
             if isinstance(told, events.Event):
                 yield told
             else:

@@ -225,3 +225,16 @@ def test_an_unknown_base_is_told_at_its_line(refuse: Refuse):
     assert problem.startswith("maya.yaml:2: base: no base model called 'startr'; did you mean 'starter'?")
     (problem,) = refuse(SMALLEST, "base=./nowhere")
     assert problem.startswith("--set base: no folder or file at ")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "problem"),
+    [
+        (["caption_endpoint=localhost:11434"], "should be an address such as http://127.0.0.1:11434"),
+        (["enable_captioning=true", "caption_endpoint=http://127.0.0.1:11434"], "needs the name of a model too"),
+        (["caption_timeout=4000"], "should be at most 3600 (got 4000)"),
+    ],
+)
+def test_captioners_of_detail_crops_are_checked_with_the_settings(refuse: Refuse, overrides: list[str], problem: str):
+    (told,) = refuse(SMALLEST, *(f"data.detail_crops.{o}" for o in overrides))
+    assert f"data.detail_crops.{overrides[-1].split('=')[0]}" in told and problem in told

@@ -12,6 +12,7 @@ from likeness.captioning.protocol import Abilities, Answer
 from likeness.config.caption import CaptionConfig, ServerConfig
 from likeness.config.crops import DetailCropsConfig
 from likeness.dataset.manifest import Example, read_manifest
+from likeness.errors import InputError
 from likeness.events import Stage
 from likeness.worker import tile_captions, training
 from likeness.worker.tile_captions import FILE_NAME, caption_tiles
@@ -104,6 +105,19 @@ def test_the_training_sees_them(make_run: MakeRun, fake: Fake, monkeypatch: pyte
     monkeypatch.setattr(training, "train", lambda job, *_: seen.extend(job.examples) or iter(()))
     assert training.run(run) == 0
     assert sum("part" in e.caption for e in seen) == 12
+
+
+def test_what_the_captioner_lacks_is_told_in_the_settings_own_words(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(settings: CaptionConfig, server: ServerConfig) -> Engine:
+        assert settings.device == "cpu"  # that of the run
+        raise InputError("--endpoint: nobody is there. Fix: start it")
+
+    monkeypatch.setattr(tile_captions, "open_engine", refuse)
+    run = make_run(data__detail_crops=CROPS)
+    assert training.run(run) == InputError.exit_code
+    assert "data.detail_crops.caption_endpoint: nobody is there" in (run / "events.jsonl").read_text()
 
 
 def test_a_tile_is_shown_as_it_is_trained(example_picture: Path) -> None:
