@@ -1,5 +1,6 @@
 """Datasets on their own: checked, mended, shown."""
 
+import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -149,7 +150,15 @@ def write_contact_sheet(report: Report, path: Path) -> None:
     """All pictures with their captions and what was found, as one HTML file. Raises InputError for another ending."""
     if path.suffix.lower() not in (".html", ".htm"):
         raise InputError(f"{path}: the contact sheet is HTML. Fix: give it a name that ends in .html")
-    remarks = [Remark(f.severity, f.check, f.images, f.message, f.fix) for f in report.findings]
+    folders = [folder.absolute() for folder in (report.path, *report.folders)]
+
+    def told(text: str) -> str:
+        """Without the way to the dataset on this machine: the sheet may be mailed."""
+        for folder in folders:
+            text = text.replace(f"{folder.parent}{os.sep}{folder.name}", folder.name)
+        return text
+
+    remarks = [Remark(f.severity, f.check, f.images, told(f.message), told(f.fix)) for f in report.findings]
     entries = [
         Entry(e.path, e.references, " | ".join(e.captions) or e.caption, e.width, e.height, e.repeats)
         for e in report.examples
@@ -165,4 +174,12 @@ def write_contact_sheet(report: Report, path: Path) -> None:
         except InputError:
             return None
 
-    write_sheet(path, title, [(name, value) for name, value in facts if value], entries, remarks, report.notes, show)
+    write_sheet(
+        path,
+        title,
+        [(name, value) for name, value in facts if value],
+        entries,
+        remarks,
+        [told(note) for note in report.notes],
+        show,
+    )

@@ -131,6 +131,16 @@ def test_the_contact_sheet_shows_every_format_that_is_read(tmp_path: Path):
     assert middle == pytest.approx((128, 128, 128), abs=2)
 
 
+def test_the_contact_sheet_does_not_tell_where_the_dataset_lies(tmp_path: Path):
+    folder = Path(shutil.copytree(EXAMPLES / "character" / "mika", tmp_path / "private" / "mika"))
+    (folder / "mika-03.png").write_bytes(b"no picture")
+    (folder / "notes.txt").write_text("of nothing")
+    datasets.write_contact_sheet(datasets.check(folder), tmp_path / "sheet.html")
+    html = (tmp_path / "sheet.html").read_text()
+    assert "mika/mika-03.png: is none" in html and "mika/notes.txt is left out" in html
+    assert "private" not in html and str(tmp_path) not in html
+
+
 def test_folders_inside_are_checked_where_asked(tmp_path: Path):
     shutil.copytree(EXAMPLES / "character" / "mika", tmp_path / "set" / "mika")
     report = datasets.check(tmp_path / "set")
