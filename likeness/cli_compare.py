@@ -49,11 +49,7 @@ def show(
     ] = None,
     json_: Json = False,
 ) -> int:
-    """Show a run's epochs beside each other: all on the test prompts, or what the options name.
-
-    Pictures that are missing are drawn and kept, so the next time nothing is drawn. With options, a page is written in
-    which any two pictures can be compared with a slider or subtracted.
-    """
+    """Show what the options name; all epochs where they name nothing."""
     from likeness.cli_progress import follow
     from likeness.errors import InputError
     from likeness.service import comparisons

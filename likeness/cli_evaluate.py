@@ -46,11 +46,7 @@ def measure(
     device: Annotated[str, Parameter(help="Where to draw: auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     json_: Json = False,
 ) -> int:
-    """Draw the test prompts at several strengths and seeds, measure them, and suggest a strength.
-
-    Measured are likeness to the training pictures, how prompts are followed, how varied the pictures are, and how far
-    prompts without the trigger drift from the base. Pictures are kept: after Ctrl-C the same command goes on.
-    """
+    """Lay out the protocol, have a worker draw and measure, and show what came of it."""
     from likeness.cli_progress import follow
     from likeness.service import evaluations
     from likeness.service.numbers import parse_numbers
@@ -82,10 +78,12 @@ def measure(
 def _plan(laid: Laid) -> str:
     trials = len(laid.trials) - 1
     count = sum(len(row) for rows in laid.paths.values() for row in rows)
-    return (
-        f"{len(laid.prompts)} prompts × {laid.protocol.seeds} seeds × ({trials} strengths + base) = {count} pictures, "
-        f"{len(laid.missing)} to draw"
-    )
+    factors = f"{_count(len(laid.prompts), 'prompt')} × {_count(laid.protocol.seeds, 'seed')}"
+    return f"{factors} × ({_count(trials, 'strength')} + base) = {count} pictures, {len(laid.missing)} to draw"
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}" + ("" if number == 1 else "s")
 
 
 def _show(found: dict[str, Any], encoder: str, seeds: int) -> None:

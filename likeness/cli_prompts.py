@@ -43,11 +43,7 @@ def suggest(
     timeout: Annotated[float, Parameter(help="Seconds to wait for the language model's answer.")] = 120.0,
     json_: Json = False,
 ) -> int:
-    """Suggest test prompts for a dataset (a folder, or a settings file) from its captions.
-
-    One prompt is as the captions are, three each leave them in one thing (pose, environment, framing), and a control
-    lacks the trigger. Without --llm nothing leaves this machine; with it, the captions are sent to that address.
-    """
+    """Suggest by rules, then let the language model better them, where one is named."""
     from likeness.cli_progress import follow
     from likeness.config.caption import ServerConfig
     from likeness.service import prompts as service
