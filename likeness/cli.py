@@ -133,15 +133,15 @@ app.command(
     "likeness.cli_compare:compare",
     name="compare",
     help="Show a run's epochs side by side, at several strengths and seeds, and other LoRAs beside them.\n\n"
-    "Pictures that are missing are drawn and kept, so the next time nothing is drawn. With options, a page is written in "
-    "which any two pictures can be compared with a slider or subtracted.",
+    "Pictures that are missing are drawn and kept, so the next time nothing is drawn. With options, a page is written "
+    "in which any two pictures can be compared with a slider or subtracted.",
 )
 app.command(
     "likeness.cli_evaluate:evaluate",
     name="evaluate",
     help="Draw the test prompts at several strengths and seeds, measure them, and suggest a strength.\n\n"
-    "Measured are likeness to the training pictures, how prompts are followed, how varied the pictures are, and how far "
-    "prompts without the trigger drift from the base. Pictures are kept: after Ctrl-C the same command goes on.",
+    "Measured are likeness to the training pictures, how prompts are followed, how varied the pictures are, and how "
+    "far prompts without the trigger drift from the base. Pictures are kept: after Ctrl-C the same command goes on.",
 )
 app.command(
     "likeness.cli_prompts:prompts",
