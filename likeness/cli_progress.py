@@ -32,6 +32,7 @@ _STAGES = {
     "encoding": "encoding pictures",
     "sampling": "sampling",
     "measuring": "measuring",
+    "asking": "asking the language model",
 }
 
 
