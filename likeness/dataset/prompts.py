@@ -33,7 +33,6 @@ class Aspect:
 
     usual: str  # '' where captions do not speak of it
     unseen: str
-    share: float  # of the captions that speak of it at all
 
 
 def suggest_prompts(captions: Sequence[str], trigger: str, kind: str) -> list[Idea]:
@@ -75,8 +74,7 @@ def aspect(captions: Sequence[str], values: Sequence[Value]) -> Aspect:
     usual = max(seen, key=lambda v: counts[v.words]).words if seen else ""
     others = [v for v in values if v.words != usual]
     unseen = next((v for v in others if not counts[v.words]), min(others, key=lambda v: counts[v.words])).words
-    spoken = sum(any(_has(caption, v) for v in values) for caption in captions)
-    return Aspect(usual, unseen, spoken / len(captions) if captions else 0.0)
+    return Aspect(usual, unseen)
 
 
 def call(captions: Sequence[str], trigger: str, kind: str) -> str:

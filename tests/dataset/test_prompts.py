@@ -54,9 +54,9 @@ def test_each_slot_leaves_the_captions_in_one_thing():
 
 def test_what_captions_always_have_is_not_asked_for():
     everywhere = aspect([v.words for v in PLACES[:-1]], PLACES)
-    assert everywhere.unseen == PLACES[-1].words and everywhere.share == 1
+    assert everywhere.unseen == PLACES[-1].words
     nothing = aspect([], POSES)
-    assert (nothing.usual, nothing.unseen, nothing.share) == ("", POSES[0].words, 0)
+    assert (nothing.usual, nothing.unseen) == ("", POSES[0].words)
     all_seen = aspect([v.words for v in POSES] + ["sitting, seated"], POSES)
     assert all_seen.usual == "sitting on a chair" and all_seen.unseen != all_seen.usual
 
