@@ -1,5 +1,6 @@
 """The comparison as a page and as a picture."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -38,9 +39,7 @@ def test_the_page_holds_every_picture_and_fetches_nothing(comparison: Comparison
 
 def test_measures_and_a_verdict_are_shown(comparison: Comparison):
     table = Table(["strength", "likeness"], [["base", "0.40"], ["0.5", "0.61 ±0.02"]], 1, ["± is an interval"])
-    page = render_page(
-        Comparison(**{**vars(comparison), "table": table, "verdict": "Suggested: 0.5.", "reasons": ["It is enough."]})
-    )
+    page = render_page(replace(comparison, table=table, verdict="Suggested: 0.5.", reasons=["It is enough."]))
     assert "Suggested: 0.5." in page and "It is enough." in page and "0.61 ±0.02" in page
     assert page.count('<span class="mark">suggested</span>') == 1
 
@@ -48,8 +47,8 @@ def test_measures_and_a_verdict_are_shown(comparison: Comparison):
 def test_many_pictures_are_inlined_smaller(comparison: Comparison, tmp_path: Path):
     large = tmp_path / "large.png"
     Image.effect_noise((1024, 1024), 60).save(large)
-    few = Comparison(**{**vars(comparison), "pictures": {(0, 0): large}})
-    many = Comparison(**{**vars(comparison), "pictures": {(0, 0): large, **{(9, n): large for n in range(200)}}})
+    few = replace(comparison, pictures={(0, 0): large})
+    many = replace(comparison, pictures={(0, 0): large, **{(9, n): large for n in range(200)}})
     assert len(render_page(many)) < len(render_page(few)) / 2
 
 
@@ -57,9 +56,11 @@ def test_columns_run_across_the_picture(comparison: Comparison, tmp_path: Path):
     path = tmp_path / "a.png"
     save_picture(comparison, path, cell=64)
     image = Image.open(path).convert("RGB")
-    found = {colour: [i for i, p in enumerate(image.get_flattened_data()) if p == colour] for colour in COLOURS.values()}
-    middles = {c: (sum(i % image.width for i in at) / len(at), sum(i // image.width for i in at) / len(at))
-               for c, at in found.items()}  # fmt: skip
+    places: dict[object, list[tuple[int, int]]] = {colour: [] for colour in COLOURS.values()}
+    for i, pixel in enumerate(image.get_flattened_data()):
+        if pixel in places:
+            places[pixel].append((i % image.width, i // image.width))
+    middles = {c: (sum(x for x, _ in at) / len(at), sum(y for _, y in at) / len(at)) for c, at in places.items()}
     red, green, blue, brown = (middles[c] for c in COLOURS.values())
     assert red[0] < green[0] < blue[0] and red[1] == pytest.approx(green[1], abs=1)
     assert red[0] == pytest.approx(brown[0], abs=1) and red[1] < brown[1]
@@ -77,7 +78,7 @@ def test_only_the_first_rows_are_drawn_and_it_is_said(comparison: Comparison, tm
 def test_an_edit_has_its_source_in_front(comparison: Comparison, tmp_path: Path):
     source = tmp_path / "source.png"
     Image.new("RGB", (64, 64), (1, 2, 250)).save(source)
-    edit = Comparison(**{**vars(comparison), "rows": [Row("add a hat", 42, source), Row("add a hat", 43)]})
+    edit = replace(comparison, rows=[Row("add a hat", 42, source), Row("add a hat", 43)])
     page = render_page(edit)
     assert page.count('data-label="source"') == 1 and page.count('class="empty"') == 3
     save_picture(edit, tmp_path / "edit.png", cell=64)
