@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from likeness.judge.recommend import CLEAR, COPIES, KEPT, LEAK_SHARE, MONOTONOUS
+from likeness.judge.recommend import CLEAR, COPIES, KEPT, LEAK_SHARE
 
 NEAR = 0.1  # of the gain, that the suggested strength may lack of the best one
 NOISY = 0.25  # of the gain, that it may lack at most where the seeds cannot tell
@@ -107,10 +107,6 @@ def _taken(taken: Tried, best: Tried, base: Tried, name: str, gain: float, furth
             if (here := taken.mean(other)) is not None and (there := best.mean(other)) is not None
         ]
         reasons += [f"In return {', '.join(costs)}."] if costs else []
-    diversity = taken.mean("diversity")
-    if diversity is not None and diversity < MONOTONOUS:
-        reasons.append(f"The pictures are less varied than the base's ({diversity:.2f}): see whether poses or places "
-                       "repeat.")  # fmt: skip
     reasons[0] += "."
     return Suggestion(taken.strength, f"Suggested strength: {taken.strength:g}.", (*reasons, *further))
 
