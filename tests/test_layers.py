@@ -10,19 +10,7 @@ PACKAGE = Path(__file__).parent.parent / "likeness"
 
 BEDROCK = {"errors", "durable", "events"}
 FLOOR = BEDROCK | {"catalog", "config", "dataset", "report"}  # torch-free, shared by both planes
-FACES = {
-    "cli",
-    "cli_caption",
-    "cli_compare",
-    "cli_dataset",
-    "cli_enhance",
-    "cli_evaluate",
-    "cli_lora",
-    "cli_progress",
-    "cli_prompts",
-    "cli_scorecard",
-    "cli_text",
-}
+FACES = {"cli"}
 COMPUTE = {"functional", "families", "lora"}
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),

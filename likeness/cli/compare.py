@@ -50,7 +50,7 @@ def show(
     json_: Json = False,
 ) -> int:
     """Show what the options name; all epochs where they name nothing."""
-    from likeness.cli_progress import follow
+    from likeness.cli.progress import follow
     from likeness.errors import InputError
     from likeness.service import comparisons
     from likeness.service.numbers import parse_numbers
@@ -100,7 +100,7 @@ def show(
 
 def _whole_run(run: Path, output: Path | None, json_: bool) -> int:
     """All epochs with test pictures, and the run's report."""
-    from likeness.cli_scorecard import show_verdict
+    from likeness.cli.scorecard import show_verdict
     from likeness.report.grid import save_grid
     from likeness.report.history import read_history
     from likeness.report.page import write_report

@@ -47,7 +47,7 @@ def measure(
     json_: Json = False,
 ) -> int:
     """Lay out the protocol, have a worker draw and measure, and show what came of it."""
-    from likeness.cli_progress import follow
+    from likeness.cli.progress import follow
     from likeness.service import evaluations
     from likeness.service.numbers import parse_numbers
     from likeness.service.pictures import open_album, parse_strengths

@@ -189,7 +189,7 @@ def inspect(file: Path, /, *, base: BaseName = None, json_: Json = False) -> int
 
 
 def _follow(worker: Worker, json_: bool, *, bar: bool = False) -> dict[str, Any]:
-    from likeness.cli_progress import follow
+    from likeness.cli.progress import follow
 
     follow(worker, screen if bar and not json_ else None)
     result = finish(worker)

@@ -47,7 +47,7 @@ def caption(
     What a person wrote or changed stays. Ctrl-C keeps what is done; the same command goes on. Pictures that got no
     caption are listed with the reason, and the exit code is 3.
     """
-    from likeness.cli_progress import follow
+    from likeness.cli.progress import follow
     from likeness.service import captions
 
     job = CaptionJob(

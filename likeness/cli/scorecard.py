@@ -60,7 +60,7 @@ def measure(
     Pictures, losses and files that the run left are used; nothing is trained. The result goes into the run's events and
     report.
     """
-    from likeness.cli_progress import follow
+    from likeness.cli.progress import follow
     from likeness.service import scorecards
 
     worker = scorecards.start(run, encoder=encoder, seeds=seeds, against=against, device=device)

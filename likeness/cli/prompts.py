@@ -44,7 +44,7 @@ def suggest(
     json_: Json = False,
 ) -> int:
     """Suggest by rules, then let the language model better them, where one is named."""
-    from likeness.cli_progress import follow
+    from likeness.cli.progress import follow
     from likeness.config.caption import ServerConfig
     from likeness.service import prompts as service
     from likeness.service.numbers import option_problems

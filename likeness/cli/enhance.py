@@ -8,7 +8,7 @@ from cyclopts import Parameter
 from rich.markup import escape
 
 from likeness.cli import Json, screen
-from likeness.cli_caption import counted
+from likeness.cli.caption import counted
 from likeness.service.enhancements import Enhancement
 
 ENHANCE_EXAMPLES = "Examples:\n\n" + "\n\n".join((
@@ -38,7 +38,7 @@ def enhance(
 
     Captions, masks and all other files are copied too. Ctrl-C keeps what is done; the same command goes on.
     """
-    from likeness.cli_progress import follow
+    from likeness.cli.progress import follow
     from likeness.service import enhancements
 
     worker = enhancements.start(Enhancement(folder, under, base, model, output, device))

@@ -12,8 +12,8 @@ from rich.markup import escape
 from rich.padding import Padding
 
 from likeness.cli import Json, screen
-from likeness.cli_caption import CAPTION_EXAMPLES, caption
-from likeness.cli_enhance import ENHANCE_EXAMPLES, enhance
+from likeness.cli.caption import CAPTION_EXAMPLES, caption
+from likeness.cli.enhance import ENHANCE_EXAMPLES, enhance
 from likeness.dataset.checks import SEVERITIES, Finding, count_by_severity
 from likeness.service.datasets import Report
 

@@ -78,9 +78,9 @@ def train(
 
     Every epoch leaves a finished LoRA file and its test pictures. Ctrl-C saves and stops; --resume goes on.
     """
-    from likeness.cli_progress import follow
-    from likeness.cli_scorecard import show_verdict
-    from likeness.cli_text import show_plan
+    from likeness.cli.progress import follow
+    from likeness.cli.scorecard import show_verdict
+    from likeness.cli.text import show_plan
     from likeness.service import runs
 
     prepared = runs.prepare(config, set_)
@@ -130,21 +130,21 @@ def _results(folder: Path) -> dict[str, Any]:
 
 
 app.command(
-    "likeness.cli_compare:compare",
+    "likeness.cli.compare:compare",
     name="compare",
     help="Show a run's epochs side by side, at several strengths and seeds, and other LoRAs beside them.\n\n"
     "Pictures that are missing are drawn and kept, so the next time nothing is drawn. With options, a page is written "
     "in which any two pictures can be compared with a slider or subtracted.",
 )
 app.command(
-    "likeness.cli_evaluate:evaluate",
+    "likeness.cli.evaluate:evaluate",
     name="evaluate",
     help="Draw the test prompts at several strengths and seeds, measure them, and suggest a strength.\n\n"
     "Measured are likeness to the training pictures, how prompts are followed, how varied the pictures are, and how "
     "far prompts without the trigger drift from the base. Pictures are kept: after Ctrl-C the same command goes on.",
 )
 app.command(
-    "likeness.cli_prompts:prompts",
+    "likeness.cli.prompts:prompts",
     name="prompts",
     help="Suggest test prompts for a dataset (a folder, or a settings file) from its captions.\n\n"
     "One prompt is as the captions are, three each leave them in one thing (pose, environment, framing), and a control "
@@ -173,7 +173,7 @@ def sample(
     json_: Json = False,
 ) -> int:
     """Draw pictures with a base model and any LoRAs."""
-    from likeness.cli_progress import follow
+    from likeness.cli.progress import follow
     from likeness.service import samples
     from likeness.service.numbers import hardware, parse_numbers
 
@@ -215,8 +215,8 @@ def convert(
     json_: Json = False,
 ) -> int:
     """Write a LoRA file with the key names that another program reads. What it does to the model stays the same."""
-    from likeness.cli_progress import follow
-    from likeness.cli_text import show_conversion
+    from likeness.cli.progress import follow
+    from likeness.cli.text import show_conversion
     from likeness.service import conversions
 
     worker = conversions.start(conversions.Conversion(file, to, output, base, force))
@@ -229,7 +229,7 @@ def convert(
 
 
 app.command(
-    "likeness.cli_scorecard:scorecard", name="scorecard", help="Measure a run's epochs and say which one to take."
+    "likeness.cli.scorecard:scorecard", name="scorecard", help="Measure a run's epochs and say which one to take."
 )
 for _name, _words in {
     "merge": "Make one LoRA of several, each FILE or FILE:STRENGTH; or put them into a copy of their base.\n\n"
@@ -241,8 +241,8 @@ for _name, _words in {
     "inspect": "Say what a LoRA file is: for which base, of which kind and rank, how it was trained, where it acts.\n\n"
     "Exit code 1 where the file looks damaged.",
 }.items():  # loaded when they are called
-    app.command(f"likeness.cli_lora:{_name}_command", name=_name, help=_words)
-app.command("likeness.cli_dataset:dataset", name="dataset", help="Check a dataset, mend it, take back what was mended.")
+    app.command(f"likeness.cli.lora:{_name}_command", name=_name, help=_words)
+app.command("likeness.cli.dataset:dataset", name="dataset", help="Check a dataset, mend it, take back what was mended.")
 
 
 @app.command(help_epilogue=_EXAMPLES["models"])
