@@ -18,7 +18,7 @@ COLUMNS = (
     ("drift", "drift", "How far pictures without the trigger moved from the base's, 0 to 1."),
     ("copied", "copied", "Share of test pictures that repeat a training picture."),
     ("closeness", "closeness", "Correlation with the nearest training picture; copies are above 0.9."),
-    ("composition", "composition", "Mean correlation with all training pictures; high where one composition takes over."),
+    ("composition", "composition", "Mean correlation with all training pictures; high where one takes over."),
 )  # fmt: skip
 
 

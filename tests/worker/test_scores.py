@@ -12,7 +12,7 @@ from likeness.report.history import read_history
 from likeness.worker import training
 from tests.tiny_run import copy_run, course, results
 
-PROMPTS = '["tiny_char at sea", "a cat"]'
+PROMPTS = '["tiny_char at sea", "tiny_char at home", "a cat"]'
 SETTINGS = {"data__hold_out": 1, "sampling__prompts": PROMPTS, "scorecard__encoder": "none"}
 
 
@@ -26,13 +26,13 @@ def test_every_epoch_is_measured_and_judged_once(make_run: Callable[..., Path]) 
     measured = told(run, EpochMeasured)
     assert [e.epoch for e in measured] == [0, 1, 2] and {e.encoder for e in measured} == {""}
     assert [e.step for e in measured] == [0, 4, 8]
-    keys = {"prompt-1-seed-42", "prompt-1-seed-43"}
+    keys = {f"prompt-{n}-seed-{seed}" for n in (1, 2) for seed in (42, 43)}
     assert set(measured[1].pictures["copied"]) == keys
-    assert set(measured[1].pictures["drift"]) == {"prompt-2-seed-42", "prompt-2-seed-43"}
+    assert set(measured[1].pictures["drift"]) == {"prompt-3-seed-42", "prompt-3-seed-43"}
     assert set(measured[0].pictures["drift"].values()) == {0.0}
     assert measured[2].pictures["drift"] != measured[1].pictures["drift"]
     assert measured[2].whole["diversity"] > 0
-    assert len(list(run.glob("scorecard/epoch-*/*.png"))) == 6 and len(list(run.glob("samples/*/*"))) == 6
+    assert len(list(run.glob("scorecard/epoch-*/*.png"))) == 9 and len(list(run.glob("samples/*/*"))) == 9
     verdicts = told(run, VerdictGiven)
     assert [e.epoch for e in verdicts] == [1, 2]
     assert [row["epoch"] for row in verdicts[-1].rows] == [0, 1, 2]
