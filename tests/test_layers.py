@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parent.parent / "likeness"
 
 BEDROCK = {"errors", "durable", "events"}
 FLOOR = BEDROCK | {"catalog", "config", "dataset", "report"}  # torch-free, shared by both planes
-FACES = {"cli"}
+FACES = {"cli", "api", "web", "mcp"}
 COMPUTE = {"functional", "families", "lora"}
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
@@ -22,7 +22,10 @@ ALLOWED: dict[str, set[str]] = {
     "report": {"errors", "durable", "events"},
     # control plane: no torch
     "service": FLOOR,
-    **{face: FLOOR | {"service"} | FACES for face in sorted(FACES)},
+    "store": {"errors"},
+    "studio": FLOOR | {"service", "store"},
+    "client": {"errors"},  # stands alone: it may be copied into another program
+    **{face: FLOOR | {"service", "studio", "store"} | FACES for face in sorted(FACES)},
     "__main__": {"cli"},
     # compute plane: owns the device
     "functional": set(),
@@ -37,7 +40,7 @@ ALLOWED: dict[str, set[str]] = {
     "__init__": set(),
 }
 TORCH = {"torch", "diffusers", "transformers", "peft", "safetensors"}
-TORCH_FREE = FLOOR | {"service"} | FACES
+TORCH_FREE = FLOOR | {"service", "store", "studio", "client"} | FACES
 
 
 def imported(path: Path) -> Iterator[str]:

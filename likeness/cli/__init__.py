@@ -218,10 +218,11 @@ def convert(
     from likeness.cli.progress import follow
     from likeness.cli.text import show_conversion
     from likeness.service import conversions
+    from likeness.service.workers import begin
 
-    worker = conversions.start(conversions.Conversion(file, to, output, base, force))
+    worker = begin(conversions.order(conversions.Conversion(file, to, output, base, force)))
     follow(worker, None)
-    result = conversions.finish(worker)
+    result = worker.finish()
     _print_json(result, json_)
     if not json_:
         show_conversion(screen, result)

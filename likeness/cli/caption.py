@@ -11,6 +11,7 @@ from likeness.cli import Json, screen
 from likeness.config.caption import CaptionConfig, ServerConfig, TaggerConfig
 from likeness.errors import LikenessError
 from likeness.service.captions import CaptionJob, Overwrite
+from likeness.service.workers import begin
 
 CAPTION_EXAMPLES = "Examples:\n\n" + "\n\n".join((
     "likeness dataset caption photos/maya --trigger maya_char",
@@ -59,7 +60,7 @@ def caption(
         subfolders,
         base,
     )
-    worker = captions.start(job)
+    worker = begin(captions.order(job))
     follow(worker, None if json_ else screen)
     outcome = captions.finish(worker)
     code = outcome.error.exit_code if outcome.error else 0

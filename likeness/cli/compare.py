@@ -56,6 +56,7 @@ def show(
     from likeness.service.numbers import parse_numbers
     from likeness.service.pictures import open_album, parse_strengths
     from likeness.service.samples import LoraUse
+    from likeness.service.workers import begin
 
     asked = comparisons.View(
         tuple(parse_numbers("--epochs", epochs)) if epochs else (),
@@ -75,9 +76,10 @@ def show(
     drawn = len(laid.missing)
     if save is not None:
         comparisons.save_view(run, save, asked)
-    if worker := comparisons.start(laid, device):
+    if order := comparisons.order(laid, device):
+        worker = begin(order)
         follow(worker, None if json_ else screen)
-        comparisons.finish(worker)
+        worker.finish()
     page, grid = comparisons.write(laid, save or view or comparisons.LATEST, output)
     if json_:
         told = {

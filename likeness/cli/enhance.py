@@ -40,10 +40,11 @@ def enhance(
     """
     from likeness.cli.progress import follow
     from likeness.service import enhancements
+    from likeness.service.workers import begin
 
-    worker = enhancements.start(Enhancement(folder, under, base, model, output, device))
+    worker = begin(enhancements.order(Enhancement(folder, under, base, model, output, device)))
     follow(worker, screen if not json_ else None)
-    result = enhancements.finish(worker)
+    result = worker.finish()
     if json_:
         print(json.dumps(result, indent=2))
         return 0

@@ -51,6 +51,7 @@ def measure(
     from likeness.service import evaluations
     from likeness.service.numbers import parse_numbers
     from likeness.service.pictures import open_album, parse_strengths
+    from likeness.service.workers import begin
 
     protocol = evaluations.Protocol(
         tuple(parse_strengths(strengths)),
@@ -64,9 +65,9 @@ def measure(
         screen.print(_plan(laid))
         for note in laid.notes:
             screen.print(f"[yellow]note:[/] {escape(note)}")
-    worker = evaluations.start(laid, device)
+    worker = begin(evaluations.order(laid, device))
     follow(worker, None if json_ else screen)
-    result = evaluations.finish(worker, laid)
+    result = evaluations.write(worker.finish(), laid)
     if json_:
         print(json.dumps(result, indent=2))
         return 0

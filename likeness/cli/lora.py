@@ -19,15 +19,14 @@ from likeness.service.lora_files import (
     Prune,
     Resize,
     Size,
-    finish,
-    start_extraction,
-    start_inspection,
-    start_merge,
-    start_prune,
-    start_resize,
+    order_extraction,
+    order_inspection,
+    order_merge,
+    order_prune,
+    order_resize,
 )
 from likeness.service.samples import LoraUse
-from likeness.service.workers import Worker
+from likeness.service.workers import Order, begin
 
 _LONGEST_BAR = 30  # characters
 _MOST_SHOWN = 6
@@ -87,7 +86,7 @@ def merge(
         device=device,
         overwrite=overwrite,
     )
-    result = _follow(start_merge(job), json_, bar=True)
+    result = _follow(order_merge(job), json_, bar=True)
     if not json_:
         for source in result["sources"]:
             screen.print(f"{escape(source['file'])} at {source['strength']:g}")
@@ -114,7 +113,7 @@ def extract(
 ) -> int:
     """The command of this name; what it says of itself is in `cli`."""
     job = Extraction(base, tuned, output, Size(rank, keep), precision, device, overwrite)
-    result = _follow(start_extraction(job), json_, bar=True)
+    result = _follow(order_extraction(job), json_, bar=True)
     if not json_:
         _show_file(screen, result)
         screen.print(_error_words(result["error"], "the difference of the layers' weights"))
@@ -145,7 +144,7 @@ def resize(
 ) -> int:
     """The command of this name; what it says of itself is in `cli`."""
     job = Resize(file, Size(rank, keep), output, to, precision, base, device, overwrite)
-    result = _follow(start_resize(job), json_)
+    result = _follow(order_resize(job), json_)
     if not json_:
         _show_smaller(screen, result)
         screen.print(_error_words(result["error"], "the change that it made"))
@@ -169,7 +168,7 @@ def prune(
     json_: Json = False,
 ) -> int:
     """The command of this name; what it says of itself is in `cli`."""
-    result = _follow(start_prune(Prune(file, tuple(match or ()), smallest, output, to, base, overwrite)), json_)
+    result = _follow(order_prune(Prune(file, tuple(match or ()), smallest, output, to, base, overwrite)), json_)
     if not json_:
         _show_smaller(screen, result)
         dropped = result["dropped"]
@@ -182,17 +181,18 @@ def prune(
 
 def inspect(file: Path, /, *, base: BaseName = None, json_: Json = False) -> int:
     """The command of this name; what it says of itself is in `cli`."""
-    result = _follow(start_inspection(file, base), json_)
+    result = _follow(order_inspection(file, base), json_)
     if not json_:
         show_inspection(screen, result)
     return 1 if result["problems"] else 0
 
 
-def _follow(worker: Worker, json_: bool, *, bar: bool = False) -> dict[str, Any]:
+def _follow(order: Order, json_: bool, *, bar: bool = False) -> dict[str, Any]:
     from likeness.cli.progress import follow
 
+    worker = begin(order)
     follow(worker, screen if bar and not json_ else None)
-    result = finish(worker)
+    result = worker.finish()
     if json_:
         print(json.dumps(result, indent=2))
     return result

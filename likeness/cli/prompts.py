@@ -48,6 +48,7 @@ def suggest(
     from likeness.config.caption import ServerConfig
     from likeness.service import prompts as service
     from likeness.service.numbers import option_problems
+    from likeness.service.workers import begin
 
     if llm is None and (model or api_key_env):
         raise InputError("--llm: the address of the language model is missing. Fix: --llm http://127.0.0.1:11434")
@@ -57,9 +58,9 @@ def suggest(
             server = ServerConfig(endpoint=llm, api_key_env=api_key_env, timeout=timeout, max_retries=1)
         except ValidationError as e:
             raise InputError(*(p.replace("--endpoint", "--llm") for p in option_problems(e))) from e
-        worker = service.start(found, service.LanguageModel(server, model))
+        worker = begin(service.order(found, service.LanguageModel(server, model)))
         follow(worker, None if json_ else screen)
-        found = service.finish(worker, found)
+        found = service.better(worker.finish(), found)
     if json_:
         told = asdict(found)
         del told["captions"]

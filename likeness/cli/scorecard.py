@@ -62,10 +62,11 @@ def measure(
     """
     from likeness.cli.progress import follow
     from likeness.service import scorecards
+    from likeness.service.workers import begin
 
-    worker = scorecards.start(run, encoder=encoder, seeds=seeds, against=against, device=device)
+    worker = begin(scorecards.order(run, encoder=encoder, seeds=seeds, against=against, device=device))
     follow(worker, screen if not json_ else None)
-    outcome = scorecards.finish(worker, run)
+    outcome = scorecards.outcome(worker.finish(), run)
     verdict = outcome.history.verdict
     if json_:
         found = scorecards.summary(outcome.history) or {}

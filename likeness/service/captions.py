@@ -2,17 +2,15 @@
 
 import json
 import shutil
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from likeness import durable
 from likeness.catalog import resolve_base
 from likeness.config.caption import CaptionConfig, ServerConfig, TaggerConfig
 from likeness.errors import InputError, Interrupted, LikenessError, RunFailed
 from likeness.service.datasets import kind_of
-from likeness.service.workers import Worker
+from likeness.service.workers import Order, Worker
 
 _FORESEEN = (0, RunFailed.exit_code, Interrupted.exit_code)  # else the log is needed to see what broke
 
@@ -33,8 +31,8 @@ class CaptionJob:
     base: str | None = None
 
 
-def start(job: CaptionJob) -> Worker:
-    """Start a worker on a request. Raises InputError where there is no such dataset or base."""
+def order(job: CaptionJob) -> Order:
+    """Check the request. Raises InputError where there is no such dataset or base."""
     if not job.path.exists():
         raise InputError(f"{job.path}: no such folder. Fix: give the path of a folder with pictures")
     settings = job.caption
@@ -48,9 +46,7 @@ def start(job: CaptionJob) -> Worker:
         "overwrite": job.overwrite,
         "max_tokens": resolve_base(job.base).text_tokens if job.base else None,
     }
-    folder = Path(tempfile.mkdtemp(prefix="likeness-caption-"))
-    durable.write_text(folder / "job.json", json.dumps(content, indent=2))
-    return Worker("caption", folder)
+    return Order("caption", content)
 
 
 @dataclass(frozen=True)

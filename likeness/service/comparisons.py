@@ -2,8 +2,6 @@
 
 import json
 import re
-import shutil
-import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from itertools import product
@@ -11,11 +9,11 @@ from pathlib import Path
 from typing import Any, cast
 
 from likeness import durable
-from likeness.errors import InputError, Interrupted
+from likeness.errors import InputError
 from likeness.report.comparison import Comparison, Row, save_picture, write_page
 from likeness.service.pictures import Album, Shot, as_job, check_seeds
 from likeness.service.samples import LoraUse
-from likeness.service.workers import Worker
+from likeness.service.workers import Order
 
 FOLDER = "comparisons"  # in the run
 LATEST = "latest"  # name of what is not saved under one
@@ -68,24 +66,9 @@ def lay_out(album: Album, view: View) -> Laid:
     return Laid(album, columns, rows, paths)
 
 
-def start(laid: Laid, device: str = "auto") -> Worker | None:
-    """A worker that draws what is missing; None where nothing is."""
-    if not laid.missing:
-        return None
-    place = Path(tempfile.mkdtemp(prefix="likeness-draw-"))
-    job = as_job(laid.album.history.folder, laid.missing, device)
-    durable.write_text(place / "job.json", json.dumps(job, indent=2))
-    return Worker("draw", place)
-
-
-def finish(worker: Worker) -> None:
-    """Wait for the worker. Its folder stays where its log is needed."""
-    try:
-        worker.check()
-    except (InputError, Interrupted):
-        shutil.rmtree(worker.folder)
-        raise
-    shutil.rmtree(worker.folder)
+def order(laid: Laid, device: str = "auto") -> Order | None:
+    """To draw what is missing; None where nothing is."""
+    return Order("draw", as_job(laid.album.history.folder, laid.missing, device)) if laid.missing else None
 
 
 def write(laid: Laid, name: str = LATEST, grid: Path | None = None) -> tuple[Path, Path]:

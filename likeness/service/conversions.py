@@ -1,16 +1,12 @@
 """LoRA files from one key layout to another."""
 
-import json
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from likeness import durable
 from likeness.catalog import resolve_base
-from likeness.errors import InputError, Interrupted
-from likeness.service.workers import Worker
+from likeness.errors import InputError
+from likeness.service.workers import Order
 
 Layout = Literal["diffusers", "comfyui", "bfl", "kohya", "peft"]
 # PEFT reads folders in which the files have these names.
@@ -28,8 +24,8 @@ class Conversion:
     force: bool = False
 
 
-def start(job: Conversion) -> Worker:
-    """Check the request and start a worker on it. Raises InputError; nothing has been written then."""
+def order(job: Conversion) -> Order:
+    """Check the request. Raises InputError; nothing has been written then."""
     path = job.path / PEFT_WEIGHTS if job.path.is_dir() else job.path
     if not path.is_file():
         raise InputError(f"{path}: no such LoRA file. Fix: give the path of a .safetensors file")
@@ -47,21 +43,7 @@ def start(job: Conversion) -> Worker:
         "layout": job.layout,
         "base": job.base,
     }
-    folder = Path(tempfile.mkdtemp(prefix="likeness-convert-"))
-    durable.write_text(folder / "job.json", json.dumps(content, indent=2))
-    return Worker("convert", folder)
-
-
-def finish(worker: Worker) -> dict[str, Any]:
-    """Wait for the worker: what it read and wrote. Its folder stays only where the log is needed to see what broke."""
-    try:
-        worker.check()
-        result: dict[str, Any] = json.loads((worker.folder / "result.json").read_text())
-    except (InputError, Interrupted):
-        shutil.rmtree(worker.folder)
-        raise
-    shutil.rmtree(worker.folder)
-    return result
+    return Order("convert", content)
 
 
 def _output(job: Conversion, path: Path) -> Path:

@@ -1,16 +1,11 @@
 """Small pictures made larger, in a copy of their folder."""
 
-import json
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from likeness import durable
 from likeness.catalog import resolve_base
-from likeness.errors import InputError, Interrupted
-from likeness.service.workers import Worker
+from likeness.errors import InputError
+from likeness.service.workers import Order
 
 UNDER = 1024  # pixels; the side of a square with the area that large bases are trained at
 
@@ -29,8 +24,8 @@ class Enhancement:
     device: str = "auto"
 
 
-def start(job: Enhancement) -> Worker:
-    """Check the request and start a worker on it. Raises InputError; nothing has been written then."""
+def order(job: Enhancement) -> Order:
+    """Check the request. Raises InputError; nothing has been written then."""
     folder = job.folder.resolve()
     if not folder.is_dir():
         raise InputError(f"{job.folder}: no such folder. Fix: give the path of a folder with pictures")
@@ -47,18 +42,4 @@ def start(job: Enhancement) -> Worker:
         "model": str(job.model.resolve()) if job.model else None,
         "device": job.device,
     }
-    place = Path(tempfile.mkdtemp(prefix="likeness-enhance-"))
-    durable.write_text(place / "job.json", json.dumps(content, indent=2))
-    return Worker("enhance", place)
-
-
-def finish(worker: Worker) -> dict[str, Any]:
-    """Wait for the worker: what it wrote. Its folder stays only where the log is needed to see what broke."""
-    try:
-        worker.check()
-        result: dict[str, Any] = json.loads((worker.folder / "result.json").read_text())
-    except (InputError, Interrupted):
-        shutil.rmtree(worker.folder)
-        raise
-    shutil.rmtree(worker.folder)
-    return result
+    return Order("enhance", content)

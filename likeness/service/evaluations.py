@@ -1,8 +1,6 @@
 """How strong to use a LoRA: the same prompts at several strengths and seeds, drawn, measured, and laid out."""
 
 import json
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,11 +9,11 @@ from likeness import durable
 from likeness.config.sampling import PromptConfig
 from likeness.dataset.captions import has_trigger
 from likeness.dataset.prompts import control_of
-from likeness.errors import InputError, Interrupted
+from likeness.errors import InputError
 from likeness.report.comparison import Comparison, Row, Table, save_picture, write_page
 from likeness.service.measuring import encoder_problem
 from likeness.service.pictures import Album, Shot, as_job, check_seeds
-from likeness.service.workers import Worker
+from likeness.service.workers import Order
 
 FOLDER = "evaluations"  # in the run
 MOST_PICTURES = 5000
@@ -95,28 +93,19 @@ def lay_out(album: Album, protocol: Protocol) -> Laid:
     return Laid(album, protocol, prompts, trials, paths, notes)
 
 
-def start(laid: Laid, device: str = "auto") -> Worker:
-    """A worker that draws what is missing and measures all."""
-    place = Path(tempfile.mkdtemp(prefix="likeness-evaluate-"))
+def order(laid: Laid, device: str = "auto") -> Order:
+    """To draw what is missing and measure all."""
     pictures = {trial: _pictures(laid, trial) for trial in laid.trials}
     job = as_job(laid.album.history.folder, laid.missing, device) | {
         "encoder": laid.protocol.encoder,
         "base": pictures[laid.trials[0]],
         "trials": [{"epoch": t[0], "strength": t[1], "pictures": pictures[t]} for t in laid.trials[1:]],
     }
-    durable.write_text(place / "job.json", json.dumps(job, indent=2))
-    return Worker("evaluate", place)
+    return Order("evaluate", job)
 
 
-def finish(worker: Worker, laid: Laid) -> dict[str, Any]:
-    """Wait for the worker, and write result, page and grid of each epoch into the run; returns what was found."""
-    try:
-        worker.check()
-    except (InputError, Interrupted):
-        shutil.rmtree(worker.folder)
-        raise
-    result: dict[str, Any] = json.loads((worker.folder / "result.json").read_text())
-    shutil.rmtree(worker.folder)
+def write(result: dict[str, Any], laid: Laid) -> dict[str, Any]:
+    """Write the worker's result, with a page and a grid of each epoch, into the run; returns what was found."""
     folder = laid.album.history.folder / FOLDER
     for found in result["epochs"]:
         name = f"epoch-{found['epoch']:03d}"

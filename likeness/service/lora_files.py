@@ -1,20 +1,16 @@
 """LoRA files merged, made smaller, taken out of a checkpoint, and looked into."""
 
-import json
 import math
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from likeness import durable
 from likeness.catalog import resolve_base
 from likeness.errors import InputError
 from likeness.service.conversions import PEFT_WEIGHTS
-from likeness.service.conversions import finish as finish
 from likeness.service.samples import LoraUse
-from likeness.service.workers import Worker
+from likeness.service.workers import Order
 
 Method = Literal["concat", "svd", "linear", "ties", "dare"]
 FileLayout = Literal["diffusers", "comfyui", "bfl", "kohya"]
@@ -61,8 +57,8 @@ class Merge:
     overwrite: bool = False
 
 
-def start_merge(job: Merge) -> Worker:
-    """Check the request and start a worker on it. Raises InputError; nothing has been written then."""
+def order_merge(job: Merge) -> Order:
+    """Check the request. Raises InputError; nothing has been written then."""
     _check_merge(job)
     sources = [use.path for use in job.loras]
     if job.into_base:
@@ -89,7 +85,7 @@ def start_merge(job: Merge) -> Worker:
             "seed": SEED if job.seed is None else job.seed,
         },
     }
-    return _launch("merge", content)
+    return Order("merge", content)
 
 
 def _check_merge(job: Merge) -> None:
@@ -130,8 +126,8 @@ class Extraction:
     overwrite: bool = False
 
 
-def start_extraction(job: Extraction) -> Worker:
-    """Check the request and start a worker on it. Raises InputError; nothing has been written then."""
+def order_extraction(job: Extraction) -> Order:
+    """Check the request. Raises InputError; nothing has been written then."""
     job.size.check()
     if not job.size.given:
         raise InputError("--rank: how large should the LoRA be? Fix: give --rank, such as 32, or --keep, such as 0.95")
@@ -146,7 +142,7 @@ def start_extraction(job: Extraction) -> Worker:
         "base": job.base, "tuned": job.tuned, "output": str(job.output.resolve()), "rank": job.size.rank,
         "keep": job.size.keep, "precision": job.precision, "device": job.device,
     }  # fmt: skip
-    return _launch("extract", content)
+    return Order("extract", content)
 
 
 @dataclass(frozen=True)
@@ -161,8 +157,8 @@ class Resize:
     overwrite: bool = False
 
 
-def start_resize(job: Resize) -> Worker:
-    """Check the request and start a worker on it. Raises InputError; nothing has been written then."""
+def order_resize(job: Resize) -> Order:
+    """Check the request. Raises InputError; nothing has been written then."""
     job.size.check()
     if not job.size.given:
         raise InputError("--rank: to what size? Fix: give --rank, such as 8, or --keep, such as 0.95")
@@ -170,7 +166,7 @@ def start_resize(job: Resize) -> Worker:
     mark = f"rank{job.size.rank}" if job.size.rank else f"keep{job.size.keep:g}"
     output = job.output or path.with_name(f"{path.stem}-{mark}.safetensors")
     more = {"rank": job.size.rank, "keep": job.size.keep, "precision": job.precision, "device": job.device}
-    return _start_reduction("resize", path, output, job.layout, job.base, job.overwrite, more)
+    return _order_reduction("resize", path, output, job.layout, job.base, job.overwrite, more)
 
 
 @dataclass(frozen=True)
@@ -184,8 +180,8 @@ class Prune:
     overwrite: bool = False
 
 
-def start_prune(job: Prune) -> Worker:
-    """Check the request and start a worker on it. Raises InputError; nothing has been written then."""
+def order_prune(job: Prune) -> Order:
+    """Check the request. Raises InputError; nothing has been written then."""
     if job.smallest < 0:
         raise InputError(f"--smallest: {job.smallest} is no number of layers. Fix: give 1 or more")
     if not job.match and not job.smallest:
@@ -193,24 +189,24 @@ def start_prune(job: Prune) -> Worker:
     path = _lora_file(job.path)
     output = job.output or path.with_name(f"{path.stem}-pruned.safetensors")
     more = {"match": list(job.match), "smallest": job.smallest}
-    return _start_reduction("prune", path, output, job.layout, job.base, job.overwrite, more)
+    return _order_reduction("prune", path, output, job.layout, job.base, job.overwrite, more)
 
 
-def _start_reduction(
+def _order_reduction(
     verb: str, path: Path, output: Path, layout: str | None, base: str | None, overwrite: bool, more: dict[str, Any]
-) -> Worker:
+) -> Order:
     _check_file(output, [path], overwrite)
     if base:
         resolve_base(base)
     content = {"verb": verb, "path": str(path), "output": str(output.resolve()), "layout": layout, "base": base}
-    return _launch("reduce", content | more)
+    return Order("reduce", content | more)
 
 
-def start_inspection(path: Path, base: str | None = None) -> Worker:
+def order_inspection(path: Path, base: str | None = None) -> Order:
     """Raises InputError where there is no such file."""
     if base:
         resolve_base(base)
-    return _launch("inspect", {"path": str(_lora_file(path)), "base": base})
+    return Order("inspect", {"path": str(_lora_file(path)), "base": base})
 
 
 def _lora_file(path: Path) -> Path:
@@ -238,9 +234,3 @@ def _check_folder(output: Path, overwrite: bool) -> None:
         raise InputError(f"--output: {output} is there already, and no merge has written it. Fix: name another folder")
     if not overwrite:
         raise InputError(f"--output: {output} is there already. Fix: name another folder, or add --overwrite")
-
-
-def _launch(verb: str, content: dict[str, Any]) -> Worker:
-    folder = Path(tempfile.mkdtemp(prefix=f"likeness-{verb}-"))
-    durable.write_text(folder / "job.json", json.dumps(content, indent=2))
-    return Worker(verb, folder)

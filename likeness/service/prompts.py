@@ -1,14 +1,11 @@
 """Test prompts for a dataset: by rules, or by a language model whose answer is checked."""
 
 import json
-import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from likeness import durable
 from likeness.config.caption import ServerConfig
 from likeness.config.data import DatasetConfig
 from likeness.config.load import read_config
@@ -16,10 +13,10 @@ from likeness.dataset.checks.trigger import captions_of, guess_trigger
 from likeness.dataset.ingest import Reading, read_dataset
 from likeness.dataset.manifest import Example
 from likeness.dataset.prompts import SLOTS, Idea, suggest_prompts
-from likeness.errors import InputError, Interrupted
+from likeness.errors import InputError
 from likeness.service.datasets import kind_of
 from likeness.service.reading import archive_folder, open_index, read_datasets
-from likeness.service.workers import Worker
+from likeness.service.workers import Order
 
 KINDS = ("character", "style", "product", "environment", "edit")
 
@@ -78,8 +75,8 @@ def suggest(path: Path, trigger: str | None = None, kind: str | None = None) -> 
     return Suggested(kind, trigger, captions, suggest_prompts(captions, trigger, kind), "rules", notes)
 
 
-def start(suggested: Suggested, model: LanguageModel) -> Worker:
-    """A worker that asks a language model for better ones. Raises InputError where no model is named."""
+def order(suggested: Suggested, model: LanguageModel) -> Order:
+    """To ask a language model for better ones. Raises InputError where no model is named."""
     if not model.model:
         raise InputError("--model: the server needs the name of a model. Fix: --model NAME")
     endpoint = model.server.endpoint.rstrip("/")
@@ -92,26 +89,16 @@ def start(suggested: Suggested, model: LanguageModel) -> Worker:
         "model": model.model,
         "server": model.server.model_dump(mode="json") | {"endpoint": endpoint},
     }
-    place = Path(tempfile.mkdtemp(prefix="likeness-prompts-"))
-    durable.write_text(place / "job.json", json.dumps(job, indent=2))
-    return Worker("prompts", place)
+    return Order("prompts", job)
 
 
-def finish(worker: Worker, suggested: Suggested) -> Suggested:
+def better(result: dict[str, Any], suggested: Suggested) -> Suggested:
     """The model's prompts where they are good, else those of the rules, with a note that says why."""
-    try:
-        worker.check()
-    except (InputError, Interrupted):
-        shutil.rmtree(worker.folder)
-        raise
-    result: dict[str, Any] = json.loads((worker.folder / "result.json").read_text())
-    shutil.rmtree(worker.folder)
-    better: dict[str, str] = result["prompts"]
+    told: dict[str, str] = result["prompts"]
     ideas = [
-        Idea(i.slot, better[i.slot], f"written by {result['model']}") if i.slot in better else i
-        for i in suggested.ideas
+        Idea(i.slot, told[i.slot], f"written by {result['model']}") if i.slot in told else i for i in suggested.ideas
     ]
-    author = str(result["model"]) if better else "rules"
+    author = str(result["model"]) if told else "rules"
     notes = [*suggested.notes, *result["notes"]]
     return Suggested(suggested.kind, suggested.trigger, suggested.captions, ideas, author, notes)
 

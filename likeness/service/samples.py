@@ -7,14 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from likeness import durable
 from likeness.catalog import Card, Choice, resolve_base
 from likeness.config.hardware import HardwareConfig
 from likeness.config.sampling import SEED_LIMIT
 from likeness.dataset.buckets import drawing_size
 from likeness.dataset.formats import open_rgb
 from likeness.errors import InputError
-from likeness.service.workers import Worker
+from likeness.service.workers import Order, Worker, begin
 
 JOBS_FOLDER = Path("samples")
 MOST_GUIDANCE = 100
@@ -62,6 +61,16 @@ class SampleJob:
 
 def start(job: SampleJob, workspace: Path) -> Worker:
     """Check the request and start a worker on it. Raises InputError; loads no model."""
+    folder = workspace.resolve() / JOBS_FOLDER / time.strftime("%Y%m%d-%H%M%S")
+    number = 1
+    while folder.exists():
+        number += 1
+        folder = folder.with_name(f"{folder.name.split('_')[0]}_{number}")
+    return begin(order(job, folder), folder)
+
+
+def order(job: SampleJob, folder: Path) -> Order:
+    """Check the request; pictures go to `folder`, unless the job names another. Raises InputError; loads no model."""
     card = resolve_base(job.base, choice=Choice(parts_from=job.parts_from))
     if not job.prompts:
         raise InputError("--prompt: nothing to draw. Fix: give at least one prompt")
@@ -81,11 +90,6 @@ def start(job: SampleJob, workspace: Path) -> Worker:
         for prompt in job.prompts
         for seed in job.seeds
     ]
-    folder = workspace.resolve() / JOBS_FOLDER / time.strftime("%Y%m%d-%H%M%S")
-    number = 1
-    while folder.exists():
-        number += 1
-        folder = folder.with_name(f"{folder.name.split('_')[0]}_{number}")
     content = {
         "base": job.base,
         "parts_from": job.parts_from,
@@ -94,9 +98,7 @@ def start(job: SampleJob, workspace: Path) -> Worker:
         "outputs": [str(p) for p in _outputs(job, len(requests), folder)],
         "hardware": job.hardware.model_dump(mode="json"),
     }
-    folder.mkdir(parents=True)
-    durable.write_text(folder / "job.json", json.dumps(content, indent=2))
-    return Worker("sample", folder)
+    return Order("sample", content)
 
 
 def result(folder: Path) -> dict[str, Any]:

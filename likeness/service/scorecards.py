@@ -1,28 +1,24 @@
 """The scorecard of a run, made again when it has ended."""
 
-import json
-import shutil
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from likeness import durable
-from likeness.errors import InputError, Interrupted
+from likeness.errors import InputError
 from likeness.report.history import History, read_history
 from likeness.service.measuring import encoder_problem
-from likeness.service.workers import Worker
+from likeness.service.workers import Order
 
 
-def start(
+def order(
     run: Path,
     *,
     encoder: str | None = None,
     seeds: int | None = None,
     against: Path | None = None,
     device: str = "auto",
-) -> Worker:
-    """Start a worker that measures the epochs of `run` and writes what it finds into the run's events and report.
+) -> Order:
+    """To measure the epochs of `run` and write what is found into the run's events and report.
 
     `encoder`: other than the run's. `seeds`: pictures for each test prompt; those that are missing are drawn, which
     loads the base on `device`. `against`: another run, to say which of the two learned better. Raises InputError;
@@ -40,10 +36,8 @@ def start(
     if against is not None:
         read_history(against)
     other = str(against.resolve()) if against else None
-    job = {"run": str(run.resolve()), "encoder": encoder, "seeds": seeds, "against": other, "device": device}
-    place = Path(tempfile.mkdtemp(prefix="likeness-scorecard-"))
-    durable.write_text(place / "job.json", json.dumps(job, indent=2))
-    return Worker("scorecard", place)
+    content = {"run": str(run.resolve()), "encoder": encoder, "seeds": seeds, "against": other, "device": device}
+    return Order("scorecard", content)
 
 
 @dataclass(frozen=True)
@@ -56,16 +50,9 @@ class Outcome:
     why: str = ""
 
 
-def finish(worker: Worker, run: Path) -> Outcome:
-    """Wait for the worker. Its folder stays where its log is needed."""
-    try:
-        worker.check()
-    except (InputError, Interrupted):
-        shutil.rmtree(worker.folder)
-        raise
-    told: dict[str, str] = json.loads((worker.folder / "result.json").read_text())
-    shutil.rmtree(worker.folder)
-    return Outcome(read_history(run), **told)
+def outcome(result: dict[str, Any], run: Path) -> Outcome:
+    """What the worker's result and the run's new events say together."""
+    return Outcome(read_history(run), **result)
 
 
 def summary(history: History) -> dict[str, Any] | None:

@@ -1,39 +1,73 @@
 """Start a worker process and listen to its events."""
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from likeness import durable
 from likeness.errors import LAST_WORDS, InputError, Interrupted, LikenessError, RunFailed
 from likeness.events import Event, decode
 
 POLL_SECONDS = 0.1
 LOG_NAME = "log.txt"
+JOB_NAME, RESULT_NAME = "job.json", "result.json"
 _ERRORS: dict[int, type[LikenessError]] = {2: InputError, 3: RunFailed, 130: Interrupted}
+
+
+@dataclass(frozen=True)
+class Order:
+    """A job that passed its checks: the worker's verb, and what is asked of it. Nothing has been written yet."""
+
+    verb: str
+    content: dict[str, Any]
+
+    def write(self, folder: Path) -> Path:
+        """Put the order into `folder`, where the worker will look for it."""
+        folder.mkdir(parents=True, exist_ok=True)
+        durable.write_text(folder / JOB_NAME, json.dumps(self.content, indent=2))
+        return folder
+
+
+def begin(order: Order, folder: Path | None = None) -> "Worker":
+    """Start a worker on an order, in `folder` or in a temporary one."""
+    folder = folder or Path(tempfile.mkdtemp(prefix=f"likeness-{order.verb}-"))
+    return Worker(order.verb, order.write(folder))
+
+
+def spawn(
+    verb: str, folder: Path, environment: dict[str, str], keep_open: Sequence[int] = ()
+) -> subprocess.Popen[bytes]:
+    """The process itself, with what it prints in the folder's log; `keep_open` are file descriptors for it to hold."""
+    with (folder / LOG_NAME).open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "likeness.worker", verb, str(folder)],
+            stdout=log,
+            stderr=log,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
+            pass_fds=keep_open,
+            start_new_session=True,  # Ctrl-C in the terminal reaches us alone; the command line passes it on
+        )
 
 
 class Worker:
     """A running job. Iterate over `events()`; then `check()` raises what went wrong."""
 
-    def __init__(self, job: str, folder: Path):
+    def __init__(self, verb: str, folder: Path):
         self.folder = folder
         self._events = folder / "events.jsonl"
         self._position = self._events.stat().st_size if self._events.exists() else 0
         self._log_start = (folder / LOG_NAME).stat().st_size if (folder / LOG_NAME).exists() else 0
-        environment = {**os.environ, "LIKENESS_PARENT": str(os.getpid()), "PYTHONUNBUFFERED": "1"}
-        with (folder / LOG_NAME).open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "likeness.worker", job, str(folder)],
-                stdout=log,
-                stderr=log,
-                stdin=subprocess.DEVNULL,
-                env=environment,
-                start_new_session=True,  # Ctrl-C in the terminal reaches us alone; the command line passes it on
-            )
+        self.process = spawn(verb, folder, {"LIKENESS_PARENT": str(os.getpid())})
 
     def events(self) -> Iterator[Event]:
         """What the worker tells from now on, until it ends."""
@@ -47,6 +81,19 @@ class Worker:
     def stop(self) -> None:
         """Ask the worker to save and end; asked a second time it ends at once."""
         self.process.send_signal(signal.SIGINT)
+
+    def finish(self) -> dict[str, Any]:
+        """Wait for the end: what the worker left. A temporary folder stays only where its log says what broke."""
+        try:
+            self.check()
+            result: dict[str, Any] = {}
+            if (self.folder / RESULT_NAME).exists():
+                result = json.loads((self.folder / RESULT_NAME).read_text())
+        except (InputError, Interrupted):
+            shutil.rmtree(self.folder)
+            raise
+        shutil.rmtree(self.folder)
+        return result
 
     def _new_events(self) -> Iterator[Event]:
         if not self._events.exists():
@@ -73,12 +120,20 @@ class Worker:
             raise _ERRORS[code](words)
         raise RunFailed(f"{words}\n(the whole log: {self.folder / LOG_NAME})")
 
-    def last_words(self, lines: int = 15) -> str:
+    def last_words(self) -> str:
         """What the worker itself said at its end; failing that, the end of its log."""
-        with (self.folder / LOG_NAME).open("rb") as f:
-            f.seek(self._log_start)
+        return last_words(self.folder, self._log_start)
+
+
+def last_words(folder: Path, start: int = 0, lines: int = 15) -> str:
+    """What a worker in `folder` said at its end, in the log from byte `start` on; failing that, the log's end."""
+    try:
+        with (folder / LOG_NAME).open("rb") as f:
+            f.seek(start)
             text = f.read().decode(errors="replace")
-        _, said, words = f"\n{text}".rpartition(f"\n{LAST_WORDS}")
-        if said:
-            return words.strip()
-        return "\n".join(text.strip().splitlines()[-lines:])
+    except OSError:
+        return ""
+    _, said, words = f"\n{text}".rpartition(f"\n{LAST_WORDS}")
+    if said:
+        return words.strip()
+    return "\n".join(text.strip().splitlines()[-lines:])

@@ -1,12 +1,18 @@
-"""Entry of the worker process. Exit codes: 0 done, 2 bad input, 3 failed with the state saved, 130 interrupted."""
+"""Entry of the worker process. Exit codes: 0 done, 2 bad input, 3 failed with the state saved, 130 interrupted.
+
+Where the environment names a folder in LIKENESS_JOB, `pid` and, at the end, `outcome.json` are written there: whoever
+looks after the job may have come later, and cannot ask the system what a stranger's process ended with.
+"""
 
 import importlib
+import json
 import os
 import signal
 import sys
 import traceback
 from pathlib import Path
 
+from likeness import durable
 from likeness.errors import LAST_WORDS, LikenessError
 
 JOBS = {
@@ -27,10 +33,23 @@ JOBS = {
 
 
 def main(arguments: list[str]) -> int:
-    if len(arguments) != 2 or arguments[0] not in JOBS:
-        print(f"usage: python -m likeness.worker {'|'.join(JOBS)} FOLDER", file=sys.stderr)
-        return 2
+    """Run a job, and leave word of its end where that is asked for."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # until the job listens itself
+    place = Path(os.environ["LIKENESS_JOB"]) if "LIKENESS_JOB" in os.environ else None
+    if place:
+        durable.write_text(place / "pid", str(os.getpid()))
+    code, words = _run(arguments)
+    if words:
+        print(f"{LAST_WORDS}{words}", flush=True)
+    if place:
+        durable.write_text(place / "outcome.json", json.dumps({"code": code, "words": words}))
+    return code
+
+
+def _run(arguments: list[str]) -> tuple[int, str]:
+    """The exit code, and the last words where the job has not said them itself."""
+    if len(arguments) != 2 or arguments[0] not in JOBS:
+        return 2, f"usage: python -m likeness.worker {'|'.join(JOBS)} FOLDER"
     # Threads that spin while they wait would take the core that other work needs.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
@@ -38,16 +57,14 @@ def main(arguments: list[str]) -> int:
     try:
         # Only what the job needs: captions from a server need no torch.
         job = importlib.import_module(f"likeness.worker.{JOBS[arguments[0]]}")
-        return job.run(Path(arguments[1]))
+        return job.run(Path(arguments[1])), ""
     except LikenessError as e:
-        print(f"{LAST_WORDS}{e}", flush=True)
-        return e.exit_code
+        return e.exit_code, str(e)
     except KeyboardInterrupt:
-        print(f"{LAST_WORDS}stopped at once; what was saved before is whole", flush=True)
-        return 130
+        return 130, "stopped at once; what was saved before is whole"
     except Exception:
         traceback.print_exc()
-        return 1
+        return 1, ""
 
 
 if __name__ == "__main__":

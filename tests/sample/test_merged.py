@@ -27,19 +27,12 @@ Merging = Callable[..., Path]
 
 
 @pytest.fixture
-def merge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Merging:
+def merge(tmp_path: Path) -> Merging:
     """`likeness merge` inside this process; returns what it wrote."""
-    started: list[Path] = []
-
-    class Started:
-        def __init__(self, _: str, folder: Path):
-            started.append(folder)
-
-    monkeypatch.setattr(lora_files, "Worker", Started)
 
     def run(*loras: LoraUse, output: str = "merged.safetensors", **values: Any) -> Path:
-        lora_files.start_merge(Merge(loras, tmp_path / output, device="cpu", **values))
-        assert merging.run(started[-1]) == 0
+        order = lora_files.order_merge(Merge(loras, tmp_path / output, device="cpu", **values))
+        assert merging.run(order.write(tmp_path / f"job-{output}")) == 0
         return tmp_path / output
 
     return run

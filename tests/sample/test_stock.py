@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -29,19 +30,18 @@ Draw = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
-def draw(tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Draw:
+def draw(tiny_base: Path, tmp_path: Path) -> Draw:
     """`likeness sample` inside this process; returns what its --json says."""
-    started: list[Path] = []
-    monkeypatch.setattr(samples, "Worker", lambda job, folder: started.append(folder))
+    numbers = count()
 
     def run(*loras: LoraUse, base: Path = tiny_base, prompt: str = "tiny_char at sea", **values: Any) -> dict[str, Any]:
         job = SampleJob(
             str(base), (prompt,), loras, **{"width": 48, "height": 32, "steps": 2, "guidance": 2.5, **values},
             hardware=HARDWARE,
         )  # fmt: skip
-        samples.start(job, tmp_path)
-        assert sampling.run(started[-1]) == 0
-        return samples.result(started[-1])
+        folder = tmp_path / f"drawn-{next(numbers)}"
+        assert sampling.run(samples.order(job, folder).write(folder)) == 0
+        return samples.result(folder)
 
     return run
 
@@ -172,7 +172,7 @@ def test_a_fresh_process_draws_the_same_bytes(draw: Draw, make_lora: Callable[..
     result = draw(LoraUse(make_lora("one", 1), 0.7))
     folder = tmp_path / "again"
     folder.mkdir()
-    job = json.loads(next(tmp_path.glob("samples/*/job.json")).read_text())
+    job = json.loads(next(tmp_path.glob("drawn-*/job.json")).read_text())
     (folder / "job.json").write_text(json.dumps(job | {"outputs": [str(folder / "it.png")]}))
     assert dying.work(folder, "sample") == 0
     assert (folder / "it.png").read_bytes() == Path(result["pictures"][0]["path"]).read_bytes()

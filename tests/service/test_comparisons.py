@@ -128,7 +128,7 @@ def test_a_view_is_opened_again(run: Path):
 
 def test_what_is_there_is_written(run: Path):
     found = laid(run, strengths=(0.5, 1.0))
-    assert comparisons.start(laid(run, epochs=(0, 1))) is None, "nothing is missing"
+    assert comparisons.order(laid(run, epochs=(0, 1))) is None, "nothing is missing"
     page, grid = comparisons.write(found)
     assert page == run / "comparisons/latest.html" and page.read_text().count('class="empty"') == 2
     assert Image.open(grid).width > 100

@@ -40,7 +40,7 @@ def test_what_is_no_list_of_numbers(text: str) -> None:
 
 def test_jobs_of_one_second_do_not_meet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folders: list[Path] = []
-    monkeypatch.setattr(samples, "Worker", lambda job, folder: folders.append(folder))
+    monkeypatch.setattr(samples, "begin", lambda order, folder: folders.append(order.write(folder)))
     monkeypatch.setattr(samples.time, "strftime", lambda _: "20260101-000000")
     for _ in range(3):
         samples.start(SampleJob("starter", ("x",)), tmp_path)

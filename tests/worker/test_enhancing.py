@@ -129,4 +129,4 @@ def test_colours_under_alpha_are_as_they_were(tmp_path: Path) -> None:
 def test_requests_that_make_no_sense(folder: Path, tmp_path: Path, changes: dict[str, object], words: str) -> None:
     job = {"folder": folder} | {k: tmp_path / v if isinstance(v, str) else v for k, v in changes.items()}
     with pytest.raises(InputError, match=words):
-        enhancements.start(Enhancement(**job))  # type: ignore[arg-type]
+        enhancements.order(Enhancement(**job))  # type: ignore[arg-type]

@@ -1,0 +1,1 @@
+"""What the studio remembers: one SQLite file. Pictures, LoRAs and events stay files; here is what is looked up."""

@@ -1,0 +1,279 @@
+"""Real processes, killed in all the ways there are. What they run is a stand-in for a worker's job."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from likeness.errors import InputError
+from likeness.service.workers import Order
+from likeness.store.tables import Job
+from likeness.studio import queue, supervisor
+from likeness.studio.queue import Entry
+from likeness.studio.supervisor import Supervisor
+from likeness.studio.workspace import Studio
+
+T = TypeVar("T")
+
+# Counts to `steps`, going on where it left; says what asked it to stop. The real entry point runs it.
+JOB = """
+import json, sys, time
+from pathlib import Path
+import likeness.worker.__main__ as entry
+from likeness.errors import InputError, Interrupted
+from likeness.worker.signals import StopRequest
+
+class Counting:
+    @staticmethod
+    def run(folder):
+        asked, stop = json.loads((folder / "job.json").read_text()), StopRequest()
+        done = folder / "steps"
+        while (count := len(done.read_text().split()) if done.exists() else 0) < asked["steps"]:
+            if stop():
+                raise Interrupted("stopped as asked")
+            if count == asked.get("wrong_at"):
+                raise InputError("x: is wrong. Fix: y")
+            with done.open("a") as f:
+                f.write(f"{count} ")
+            time.sleep(asked.get("pause", 0.01))
+        (folder / "result.json").write_text(json.dumps({"counted": count}))
+        return 0
+
+entry.importlib.import_module = lambda name: Counting
+sys.exit(entry.main(["sample", sys.argv[1]]))
+"""
+# A server's part in it, as a process that can be killed.
+SERVER = """
+import sys, time
+from pathlib import Path
+from likeness.studio import supervisor
+from likeness.studio.workspace import Studio
+from tests.studio.test_supervisor import stand_in
+supervisor.spawn = stand_in
+Supervisor = supervisor.Supervisor(Studio(Path(sys.argv[1])), ["cpu"])
+Supervisor.start()
+time.sleep(60)
+"""
+PLAIN_SPAWN = supervisor.spawn
+
+
+def stand_in(verb: str, folder: Path, environment: dict[str, str], keep_open: list[int]) -> "subprocess.Popen[bytes]":
+    with (folder / "log.txt").open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-c", JOB, str(folder)],
+            env={**os.environ, **environment}, pass_fds=keep_open, start_new_session=True, stdout=log, stderr=log,
+        )  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def counting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "spawn", stand_in)
+
+
+@pytest.fixture
+def supervised(studio: Studio) -> Iterator[Callable[..., Supervisor]]:
+    made: list[Supervisor] = []
+
+    def start(*devices: str, **values: object) -> Supervisor:
+        made.append(Supervisor(studio, devices or ("cpu",), **values))  # type: ignore[arg-type]
+        made[-1].start()
+        return made[-1]
+
+    yield start
+    for one in made:
+        one.stop()
+    for job in queue.listed(studio, states=["running"]):
+        os.kill(pid_of(studio, job), signal.SIGKILL)
+
+
+@pytest.fixture
+def server(studio: Studio) -> Iterator[Callable[[], "subprocess.Popen[bytes]"]]:
+    made: list[subprocess.Popen[bytes]] = []
+
+    def start() -> "subprocess.Popen[bytes]":
+        made.append(subprocess.Popen([sys.executable, "-c", SERVER, str(studio.workspace)]))
+        return made[-1]
+
+    yield start
+    for process in made:
+        process.kill()
+        process.wait()
+
+
+def wait(check: Callable[[], T], seconds: float = 30) -> T:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if found := check():
+            return found
+        time.sleep(0.02)
+    raise AssertionError("waited in vain")
+
+
+def add(studio: Studio, title: str = "job", *, light: bool = False, **content: object) -> Job:
+    return queue.submit(studio, Order("sample", {"steps": 5, **content}), Entry(title, light=light))
+
+
+def pid_of(studio: Studio, job: Job) -> int:
+    return int((studio.jobs / job.id / "pid").read_text())
+
+
+def steps(job: Job) -> list[int]:
+    file = Path(job.folder) / "steps"
+    return [int(word) for word in file.read_text().split()] if file.exists() else []
+
+
+def state(studio: Studio, job: Job) -> str:
+    return queue.get(studio, job.id).state
+
+
+def test_jobs_are_done_in_turn_one_on_each_device(studio: Studio, supervised: Callable[..., Supervisor]) -> None:
+    jobs = [add(studio, title, steps=20, pause=0.03) for title in "abc"]
+    supervised("cuda:0", "cuda:1")
+    wait(lambda: len(queue.listed(studio, states=["running"])) == 2)
+    assert {queue.get(studio, j.id).device for j in jobs[:2]} == {"cuda:0", "cuda:1"}
+    assert state(studio, jobs[2]) == "queued"
+    wait(lambda: all(state(studio, j) == "finished" for j in jobs))
+    assert queue.get(studio, jobs[0].id).result == {"counted": 20}
+
+
+def test_light_jobs_pass_by(studio: Studio, supervised: Callable[..., Supervisor]) -> None:
+    slow = add(studio, "slow", steps=1000)
+    supervised()
+    wait(lambda: state(studio, slow) == "running")
+    light = add(studio, "light", light=True)
+    wait(lambda: state(studio, light) == "finished")
+    assert state(studio, slow) == "running"
+
+
+def test_the_end_is_put_away_and_told(studio: Studio, supervised: Callable[..., Supervisor]) -> None:
+    told: list[str] = []
+    supervised(
+        endings={"sample": lambda studio, job, result: {"kept": result["counted"] * 2}},
+        listeners=[lambda studio, job: told.append(job.state)],
+    )
+    job = add(studio)
+    wait(lambda: told)
+    found = queue.get(studio, job.id)
+    assert told == ["finished"] and found.result == {"counted": 5, "kept": 10}
+
+
+def test_what_cannot_be_put_away_has_failed(studio: Studio, supervised: Callable[..., Supervisor]) -> None:
+    def ending(studio: Studio, job: Job, result: dict[str, object]) -> None:
+        raise OSError("disk full")
+
+    supervised(endings={"sample": ending})
+    job = add(studio)
+    wait(lambda: state(studio, job) == "failed")
+    assert "disk full" in str(queue.get(studio, job.id).error)
+
+
+def test_a_wrong_job_fails_with_its_words(studio: Studio, supervised: Callable[..., Supervisor]) -> None:
+    supervised()
+    job = add(studio, wrong_at=2)
+    wait(lambda: state(studio, job) == "failed")
+    assert queue.get(studio, job.id).error == "x: is wrong. Fix: y"
+
+
+@pytest.mark.parametrize("become", ["paused", "canceled"])
+def test_a_running_job_saves_and_ends(studio: Studio, supervised: Callable[..., Supervisor], become: str) -> None:
+    supervised()
+    job = add(studio, steps=200)
+    wait(lambda: len(steps(job)) > 3)
+    queue.ask_to_stop(studio, job.id, become)  # type: ignore[arg-type]
+    wait(lambda: state(studio, job) == become)
+    queue.change(studio, job.id, priority=1)
+    assert len(steps(job)) < 200
+    queue.queue_again(studio, job.id)
+    wait(lambda: state(studio, job) == "finished")
+    assert steps(job) == list(range(200))
+
+
+def test_stopped_before_it_listens(studio: Studio, supervised: Callable[..., Supervisor]) -> None:
+    job = add(studio, steps=1000)
+    supervised()
+    wait(lambda: state(studio, job) == "running")
+    queue.ask_to_stop(studio, job.id, "canceled")
+    wait(lambda: state(studio, job) == "canceled")
+
+
+def test_a_killed_worker_goes_on_where_it_was(studio: Studio, supervised: Callable[..., Supervisor]) -> None:
+    supervised()
+    job = add(studio, steps=100)
+    wait(lambda: len(steps(job)) > 20)
+    os.kill(pid_of(studio, job), signal.SIGKILL)
+    wait(lambda: state(studio, job) == "finished")
+    assert steps(job) == list(range(100)) and queue.get(studio, job.id).attempts == 2
+
+
+def test_a_job_that_is_always_killed_is_given_up(studio: Studio, supervised: Callable[..., Supervisor]) -> None:
+    supervised()
+    job = add(studio, steps=1000)
+    for attempt in range(1, supervisor.MOST_ATTEMPTS + 1):
+        wait(lambda n=attempt: queue.get(studio, job.id).attempts == n and (studio.jobs / job.id / "pid").exists())
+        os.kill(pid_of(studio, job), signal.SIGKILL)
+        wait(lambda n=attempt: queue.get(studio, job.id).attempts > n or state(studio, job) == "failed")
+    assert state(studio, job) == "failed" and "killed" in str(queue.get(studio, job.id).error)
+
+
+def test_a_killed_servers_worker_goes_on_and_is_found_again(
+    studio: Studio, server: Callable[[], "subprocess.Popen[bytes]"]
+) -> None:
+    job, later = add(studio, steps=300), add(studio, "later")
+    first = server()
+    wait(lambda: len(steps(job)) > 5)
+    first.kill()
+    first.wait()
+    count, pid = len(steps(job)), pid_of(studio, job)
+    wait(lambda: len(steps(job)) > count + 5)  # nobody looks, it works
+    server()
+    wait(lambda: state(studio, later) == "finished")
+    found = queue.get(studio, job.id)
+    assert found.state == "finished" and found.attempts == 1 and found.result == {"counted": 300}
+    assert steps(job) == list(range(300)) and pid_of(studio, job) == pid, "one worker, no twin"
+
+
+def test_server_and_worker_killed(studio: Studio, server: Callable[[], "subprocess.Popen[bytes]"]) -> None:
+    job = add(studio, steps=100)
+    first = server()
+    wait(lambda: len(steps(job)) > 5)
+    first.kill()
+    first.wait()
+    os.kill(pid_of(studio, job), signal.SIGKILL)
+    server()
+    wait(lambda: state(studio, job) == "finished")
+    assert steps(job) == list(range(100)) and queue.get(studio, job.id).attempts == 2
+
+
+def test_a_job_that_ended_while_nobody_looked(studio: Studio, server: Callable[[], "subprocess.Popen[bytes]"]) -> None:
+    job = add(studio, steps=60)
+    first = server()
+    wait(lambda: len(steps(job)) > 2)
+    first.kill()
+    first.wait()
+    wait(lambda: (studio.jobs / job.id / "outcome.json").exists())
+    assert state(studio, job) == "running"
+    server()
+    wait(lambda: state(studio, job) == "finished")
+    assert queue.get(studio, job.id).attempts == 1
+
+
+def test_one_workspace_has_one_supervisor(studio: Studio, supervised: Callable[..., Supervisor]) -> None:
+    supervised()
+    with pytest.raises(InputError, match="another `likeness serve` has this workspace"):
+        Supervisor(studio, ["cpu"])
+
+
+def test_a_real_worker_leaves_word(studio: Studio, monkeypatch: pytest.MonkeyPatch, supervised) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setattr(supervisor, "spawn", PLAIN_SPAWN)
+    supervised()
+    job = queue.submit(studio, Order("inspect", {"path": "/nowhere.safetensors", "base": None}), Entry("look"))
+    wait(lambda: state(studio, job) == "failed")
+    outcome = json.loads((studio.jobs / job.id / "outcome.json").read_text())
+    assert outcome["code"] != 0 and "nowhere" in str(queue.get(studio, job.id).error)
