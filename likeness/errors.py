@@ -23,6 +23,14 @@ class InputError(LikenessError):
         self.problems = problems
 
 
+class NotFound(InputError):
+    """What was named is not there."""
+
+
+class Conflict(InputError):
+    """What was asked for does not go with how things stand: a run that is there already, a job that has ended."""
+
+
 class RunFailed(LikenessError):
     """Training stopped on its own. The last good state is on disk and `--resume` goes on from it."""
 

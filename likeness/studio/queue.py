@@ -13,7 +13,7 @@ from typing import Any, Literal
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from likeness.errors import InputError
+from likeness.errors import Conflict, NotFound
 from likeness.service.workers import Order
 from likeness.store.tables import Job, new_id
 from likeness.studio.workspace import Studio
@@ -39,7 +39,7 @@ class Entry:
 
 
 def submit(studio: Studio, order: Order, entry: Entry, job_id: str | None = None) -> Job:
-    """Queue an order; it gets a folder of its own, `jobs/ID/`. Raises InputError where too many wait already.
+    """Queue an order; it gets a folder of its own, `jobs/ID/`. Raises Conflict where too many wait already.
 
     `job_id`: where the order had to name files in that folder before.
     """
@@ -49,7 +49,7 @@ def submit(studio: Studio, order: Order, entry: Entry, job_id: str | None = None
 
 
 def submit_training(studio: Studio, run: Path, entry: Entry) -> Job:
-    """Queue a run folder for training, or for going on with it. Raises InputError where it is in the queue already."""
+    """Queue a run folder for training, or for going on with it. Raises Conflict where it is in the queue already."""
     return _add(studio, new_id(), "train", run, entry)
 
 
@@ -58,10 +58,10 @@ def _add(studio: Studio, job_id: str, verb: str, folder: Path, entry: Entry) -> 
     with studio.database.session() as session:
         waiting = session.scalar(select(func.count()).select_from(Job).where(Job.state == "queued")) or 0
         if waiting >= MOST_WAITING:
-            raise InputError(f"the queue is full: {waiting} jobs wait. Fix: cancel some, or wait")
+            raise Conflict(f"the queue is full: {waiting} jobs wait. Fix: cancel some, or wait")
         there = select(Job).where(Job.folder == str(folder), Job.state.in_(OPEN))
         if twin := session.scalar(there):
-            raise InputError(f"{twin.title}: is in the queue already ({twin.state}). Fix: wait for it, or cancel it")
+            raise Conflict(f"{twin.title}: is in the queue already ({twin.state}). Fix: wait for it, or cancel it")
         job = Job(
             id=job_id,
             verb=verb,
@@ -83,11 +83,11 @@ def _last_position(session: Session) -> float:
 
 
 def get(studio: Studio, job_id: str) -> Job:
-    """Raises InputError where there is no such job."""
+    """Raises NotFound where there is no such job."""
     with studio.database.reading() as session:
         job = session.get(Job, job_id)
     if job is None:
-        raise InputError(f"no job '{job_id}'. Fix: take an id from the list of jobs")
+        raise NotFound(f"no job '{job_id}'. Fix: take an id from the list of jobs")
     return job
 
 
@@ -155,14 +155,14 @@ def change(studio: Studio, job_id: str, **values: Any) -> None:
 def ask_to_stop(studio: Studio, job_id: str, become: Literal["paused", "canceled"]) -> Job:
     """A waiting job becomes that at once; a running one is asked to save and end, and becomes it then.
 
-    Asked for a second time, a running job ends without saving. Raises InputError where it has ended.
+    Asked for a second time, a running job ends without saving. Raises Conflict where it has ended.
     """
     with studio.database.session() as session:
         job = session.get(Job, job_id)
         if job is None:
-            raise InputError(f"no job '{job_id}'. Fix: take an id from the list of jobs")
+            raise NotFound(f"no job '{job_id}'. Fix: take an id from the list of jobs")
         if job.state in ENDED:
-            raise InputError(f"{job.title}: has ended ({job.state}). Fix: there is nothing to stop")
+            raise Conflict(f"{job.title}: has ended ({job.state}). Fix: there is nothing to stop")
         if job.state == "running":
             job.stopping, job.stops_asked = become, job.stops_asked + 1
         else:
@@ -172,15 +172,15 @@ def ask_to_stop(studio: Studio, job_id: str, become: Literal["paused", "canceled
 
 
 def queue_again(studio: Studio, job_id: str) -> Job:
-    """Put a paused, failed or canceled job back at the end of the queue. Raises InputError for another."""
+    """Put a paused, failed or canceled job back at the end of the queue. Raises Conflict for another."""
     with studio.database.session() as session:
         job = session.get(Job, job_id)
         if job is None:
-            raise InputError(f"no job '{job_id}'. Fix: take an id from the list of jobs")
+            raise NotFound(f"no job '{job_id}'. Fix: take an id from the list of jobs")
         if job.state not in ("paused", "failed", "canceled"):
-            raise InputError(f"{job.title}: is {job.state}. Fix: only what is paused, failed or canceled goes on")
+            raise Conflict(f"{job.title}: is {job.state}. Fix: only what is paused, failed or canceled goes on")
         if session.scalar(select(Job).where(Job.folder == job.folder, Job.state.in_(("queued", "running")))):
-            raise InputError(f"{job.title}: is in the queue already. Fix: wait for it, or cancel it")
+            raise Conflict(f"{job.title}: is in the queue already. Fix: wait for it, or cancel it")
         job.state, job.attempts, job.error, job.ended, job.seen = "queued", 0, None, None, False
         job.position = _last_position(session) + 1
     studio.woken.set()
@@ -190,7 +190,7 @@ def queue_again(studio: Studio, job_id: str) -> Job:
 def move(studio: Studio, job_id: str, before: str | None) -> None:
     """Let a waiting job run before another waiting one, with its priority; None: after all others.
 
-    Raises InputError where one of them does not wait.
+    Raises Conflict where one of them does not wait.
     """
     with studio.database.session() as session:
         waiting = list(session.scalars(
@@ -198,7 +198,7 @@ def move(studio: Studio, job_id: str, before: str | None) -> None:
         by_id = {job.id: job for job in waiting}
         for asked in (job_id, before):
             if asked is not None and asked not in by_id:
-                raise InputError(f"job '{asked}' does not wait. Fix: only jobs in the queue can be moved")
+                raise Conflict(f"job '{asked}' does not wait. Fix: only jobs in the queue can be moved")
         job = by_id[job_id]
         if before is None:
             job.priority, job.position = waiting[-1].priority, _last_position(session) + 1
@@ -214,7 +214,7 @@ def move(studio: Studio, job_id: str, before: str | None) -> None:
 
 
 def prioritise(studio: Studio, job_id: str, priority: int) -> Job:
-    """Raises InputError where there is no such job."""
+    """Raises NotFound where there is no such job."""
     get(studio, job_id)
     change(studio, job_id, priority=priority)
     return get(studio, job_id)

@@ -1,0 +1,41 @@
+"""The application: REST, pages and MCP in one process."""
+
+# No `from __future__ import annotations` here: FastAPI cannot resolve names that are local to a function.
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from fastapi import APIRouter, FastAPI
+
+from likeness import __version__
+from likeness.api.problems import add_handlers
+from likeness.api.routes import ROUTERS
+from likeness.studio.workspace import Studio
+
+PREFIX = "/api/v1"
+MOST_BODY_BYTES = 4 * 1024 * 1024  # of a request that is no upload; uploads have limits of their own
+
+
+def create_app(studio: Studio) -> FastAPI:
+    """All routes over one opened workspace. The queue is run by whoever serves this (see `cli.serve`)."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
+        yield
+
+    app = FastAPI(
+        title="Likeness",
+        version=__version__,
+        summary="Teach image models something new, and prove that they learned it.",
+        lifespan=lifespan,
+        openapi_url=f"{PREFIX}/openapi.json",
+        docs_url=None,  # its page would load scripts from another host
+        redoc_url=None,
+        max_body_size=MOST_BODY_BYTES,
+    )
+    app.state.studio = studio
+    add_handlers(app)
+    api = APIRouter(prefix=PREFIX)
+    for router in ROUTERS:
+        api.include_router(router)
+    app.include_router(api)
+    return app
