@@ -38,6 +38,7 @@ def _examples(*lines: str) -> str:
 _EXAMPLES = {
     "train": _examples(
         "likeness train maya.yaml",
+        "likeness train maya.yaml --dry-run",
         "likeness train maya.yaml --set train.epochs=15 --set optim.learning_rate=5e-5",
         "likeness train maya.yaml --resume",
     ),
@@ -78,55 +79,11 @@ def train(
 
     Every epoch leaves a finished LoRA file and its test pictures. Ctrl-C saves and stops; --resume goes on.
     """
-    from likeness.cli.progress import follow
-    from likeness.cli.scorecard import show_verdict
-    from likeness.cli.text import show_plan
-    from likeness.service import runs
+    from likeness.cli.training import train_all
 
-    prepared = runs.prepare(config, set_)
-    if not json_:
-        show_plan(screen, prepared)
-    if dry_run:
-        _print_json(
-            {
-                "plan": asdict(prepared.plan),
-                "findings": [asdict(f) for f in prepared.findings],
-                "left_out": prepared.notes,
-            },
-            json_,
-        )
-        return 0
-    folder = (runs.resume if resume else runs.start)(prepared, workspace)
-    worker = runs.launch(folder)
-    follow(worker, screen if not json_ else None)
-    try:
-        worker.check()
-    except InputError:
-        if not resume:
-            runs.discard(folder)
-        raise
-    results = _results(folder)
+    results = train_all(config, set_ or [], workspace, resume, dry_run, None if json_ else screen)
     _print_json(results, json_)
-    if not json_:
-        show_verdict(screen, folder)
-        screen.print(f"\n[bold]Done.[/] Open [cyan]{results['report']}[/]")
-        if results["grid"]:
-            screen.print(f"Epochs side by side: [cyan]{results['grid']}[/]")
-        screen.print(f"LoRAs: [cyan]{folder / 'checkpoints'}[/] ({len(results['checkpoints'])} epochs)")
     return 0
-
-
-def _results(folder: Path) -> dict[str, Any]:
-    from likeness.report.history import read_history
-    from likeness.service.scorecards import summary
-
-    return {
-        "run": str(folder),
-        "grid": str(folder / "grid.png") if (folder / "grid.png").exists() else None,  # none without test prompts
-        "report": str(folder / "report.html"),
-        "checkpoints": sorted(str(p) for p in (folder / "checkpoints").glob("epoch-*.safetensors")),
-        "verdict": summary(read_history(folder)),
-    }
 
 
 app.command(

@@ -79,7 +79,24 @@ def apply_override(document: Document, text: str) -> None:
     document.origins |= {key: OVERRIDE, **reader.origins}
 
 
-def _holder(document: Document, key: Key) -> Any:
+def set_value(document: Document, setting: str, value: object, origin: str) -> None:
+    """Set a dotted setting to a value that was written at `origin`, in place of what the file says of it otherwise.
+
+    Raises InputError where there is no such setting.
+    """
+    key = parse_key(setting)
+    _check_exists(key, origin)
+    holder = _holder(document, key, origin)
+    for old in [k for k in document.origins if k[: len(key)] == key]:
+        del document.origins[old]
+    if value is None and isinstance(key[-1], str):
+        holder.pop(key[-1], None)
+        return
+    holder[key[-1]] = value
+    document.origins[key] = origin
+
+
+def _holder(document: Document, key: Key, origin: str = OVERRIDE) -> Any:
     """The mapping or list in which the last part of `key` lies; mappings on the way are made."""
     holder: Any = document.values
     for i, part in enumerate(key):
@@ -88,7 +105,7 @@ def _holder(document: Document, key: Key) -> Any:
             if part >= count:
                 have = f"has {count} of them, counted from 0" if count else "is empty"
                 whole = dotted(key[:i])
-                raise InputError(_problem(OVERRIDE, key, f"{whole} {have}; to set the whole list: --set '{whole}=[…]'"))
+                raise InputError(_problem(origin, key, f"{whole} {have}; to set the whole list: --set '{whole}=[…]'"))
         elif not _is(dict, holder):
             raise document.error((key[:i], "should be a group of settings"))
         if i < len(key) - 1:
@@ -96,15 +113,15 @@ def _holder(document: Document, key: Key) -> Any:
     return holder
 
 
-def _check_exists(key: Key) -> None:
+def _check_exists(key: Key, origin: str = OVERRIDE) -> None:
     for end in range(1, len(key) + 1):
         part = key[:end]
         if kind_at(part) is not None:
             continue
         if is_list(part[:-1]):
             whole = dotted(part[:-1])
-            raise InputError(_problem(OVERRIDE, key, f"{whole} is a list; say which entry, for example {whole}.0"))
-        raise InputError(_problem(OVERRIDE, key, f"no such setting{suggest(part)}"))
+            raise InputError(_problem(origin, key, f"{whole} is a list; say which entry, for example {whole}.0"))
+        raise InputError(_problem(origin, key, f"no such setting{suggest(part)}"))
 
 
 class _Loader(yaml.SafeLoader):

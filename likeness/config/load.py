@@ -11,14 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from likeness.catalog import Card, find_card, place_of, resolve_base, run_base
 from likeness.catalog.header import FILES
 from likeness.config.data import DatasetConfig
-from likeness.config.document import OVERRIDE, Document, apply_override, read_document
+from likeness.config.document import OVERRIDE, Document, apply_override, read_document, set_value
 from likeness.config.model import ModelConfig
 from likeness.config.run import RunConfig
+from likeness.config.stages import StageConfig
 from likeness.config.tree import Key, dotted, parse_key, section_at
 from likeness.config.wording import in_words
 from likeness.errors import InputError
@@ -35,14 +36,16 @@ class Loaded:
     notes: tuple[str, ...] = ()  # what should be known of the base before the start
 
 
-def read_config(path: Path, overrides: Sequence[str] = ()) -> Loaded:
-    """Read settings from a YAML file, with overrides of the form 'train.epochs=3'.
+def read_config(path: Path, overrides: Sequence[str] = (), stage: str | None = None) -> Loaded:
+    """Read settings from a YAML file, with overrides of the form 'train.epochs=3'; of one stage, where it has several.
 
     Relative paths in the file start at its folder, those in overrides at the working folder; each is then tried from
     the other. They are absolute in the result, and need not exist, except for `base`.
     Raises InputError with one line for each problem: place, setting, what is wrong.
     """
     document = read_document(path)
+    if stage is not None:
+        _enter_stage(document, stage)
     for override in overrides:
         apply_override(document, override)
     notes = _follow_run(document, path.parent)
@@ -62,9 +65,53 @@ def read_config(path: Path, overrides: Sequence[str] = ()) -> Loaded:
     return Loaded(config, sources, card, path, notes)
 
 
+def read_stages(path: Path) -> list[StageConfig]:
+    """The stages that a settings file names; none where it is a single run. Raises InputError where they are wrong."""
+    document = read_document(path)
+    written = document.values.get("stages") or []
+    try:
+        stages = _Stages.model_validate({"stages": written}).stages
+    except ValidationError as e:
+        raise document.error(*in_words(e)) from e
+    problems: list[tuple[Key, str]] = []
+    for number, stage in enumerate(stages):
+        if stage.name in [s.name for s in stages[:number]]:
+            problems.append((("stages", number, "name"), f"'{stage.name}' is the name of an earlier stage too"))
+        for setting in stage.settings:
+            if setting.split(".")[0] in ("name", "stages", "base", "model"):
+                what = f"{setting} is the same in all stages; set it outside of them"
+                problems.append((("stages", number, "settings", setting), what))
+            elif section_at(parse_key(setting)):
+                what = f"{setting} is a group; name single settings, such as 'train.epochs: 4'"
+                problems.append((("stages", number, "settings", setting), what))
+            elif setting.startswith("lora.") and setting != "lora.dropout":
+                what = f"{setting} cannot differ: a stage goes on with the layers of the one before"
+                problems.append((("stages", number, "settings", setting), what))
+    if problems:
+        raise document.error(*problems)
+    return stages
+
+
+class _Stages(BaseModel):
+    stages: list[StageConfig]
+
+
+def _enter_stage(document: Document, name: str) -> None:
+    """Make of a document with stages that of one stage."""
+    written: list[dict[str, Any]] = document.values.pop("stages")
+    number = next(i for i, stage in enumerate(written) if stage["name"] == name)
+    origins = {key: origin for key, origin in document.origins.items() if key[0] == "stages"}
+    for key in origins:
+        del document.origins[key]
+    if isinstance(document.values.get("name"), str):
+        document.values["name"] += f"-{name}"
+    for setting, value in (written[number].get("settings") or {}).items():
+        set_value(document, setting, value, origins[("stages", number, "settings", setting)])
+
+
 def config_to_dict(config: RunConfig) -> dict[str, Any]:
-    """Plain values, ready for JSON; `config_from_dict` is the way back."""
-    return config.model_dump(mode="json")
+    """Plain values, ready for JSON; `config_from_dict` is the way back. A run has no stages: each is one of its own."""
+    return config.model_dump(mode="json", exclude={"stages"})
 
 
 def config_from_dict(values: Mapping[str, Any], name: str = "run.json") -> RunConfig:

@@ -12,6 +12,7 @@ from likeness.config.optim import OptimConfig
 from likeness.config.sampling import SamplingConfig
 from likeness.config.scorecard import ScorecardConfig
 from likeness.config.section import SECTION
+from likeness.config.stages import StageConfig
 from likeness.config.train import TrainConfig
 
 
@@ -49,3 +50,6 @@ class RunConfig(BaseModel):
         default_factory=ScorecardConfig, description="What is measured to tell which epoch to take."
     )
     hardware: HardwareConfig = Field(default_factory=HardwareConfig, description="What to compute on.")
+    stages: list[StageConfig] = Field(
+        default_factory=list[StageConfig], description="Several runs, each going on from the LoRA of the one before."
+    )

@@ -1,7 +1,9 @@
 """Runs: check what is asked, freeze it into a run folder, start it, go on with it."""
 
+import hashlib
 import json
 import os
+import re
 import shutil
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -25,6 +27,7 @@ from likeness.service.plans import plan_run, with_tiles
 from likeness.service.reading import open_index, problems_of, read_datasets
 from likeness.service.workers import Worker
 
+_CHECKPOINT = re.compile(r"(?P<run>[^/\\]+)[/\\]checkpoints[/\\]epoch-(?P<epoch>\d+)\.safetensors$")
 # Settings that may differ when a run goes on: they do not change what has been learned so far.
 _FREE_ON_RESUME = (
     "hardware.",
@@ -57,12 +60,16 @@ class Prepared:
         return self.loaded.config
 
 
-def prepare(path: Path, overrides: list[str] | None = None) -> Prepared:
+def prepare(path: Path, overrides: list[str] | None = None, stage: str | None = None) -> Prepared:
     """Read settings and data, and check them. Raises InputError with every problem found; loads no model.
+
+    `stage`: which one, of settings that have several (see `service.stages`).
 
     What was measured of the pictures is kept (see `service.reading`), so that the next time is faster.
     """
-    loaded = read_config(path, overrides or [])
+    loaded = read_config(path, overrides or [], stage)
+    if loaded.config.stages:
+        raise InputError(f"{path.name}: stages: this is several runs. Fix: train it with `likeness train {path.name}`")
     config, card = loaded.config, loaded.card
     readings = read_datasets(loaded)
     examples, wrong_crops = with_crops([e for reading in readings for e in reading.examples])
@@ -182,8 +189,18 @@ def _frozen(prepared: Prepared) -> dict[str, Any]:
             "resolution": card.resolution,
             "pipeline_arguments": card.pipeline_arguments,
         },
+        "parent": parent_of(config.lora.start_from),
         "digest": config_digest(prepared.config),
     }
+
+
+def parent_of(start_from: str | None) -> dict[str, Any] | None:
+    """The run and epoch whose LoRA a run goes on from, with the file's hash; None where it is none of a run."""
+    found = _CHECKPOINT.search(start_from or "")
+    if start_from is None or not found or not (Path(start_from).parents[1] / "run.json").is_file():
+        return None
+    sha256 = hashlib.sha256(Path(start_from).read_bytes()).hexdigest()
+    return {"run": found["run"], "epoch": int(found["epoch"]), "path": start_from, "sha256": sha256}
 
 
 def resume(prepared: Prepared, workspace: Path) -> Path:
