@@ -140,8 +140,11 @@ def _lora_problems(loaded: Loaded) -> list[str]:
     ]
 
 
-def start(prepared: Prepared, workspace: Path) -> Path:
-    """Freeze the run into its folder. Raises InputError if a run of that name is there already."""
+def start(prepared: Prepared, workspace: Path, *, mock: bool = False) -> Path:
+    """Freeze the run into its folder. Raises InputError if a run of that name is there already.
+
+    `mock`: a run that only acts as if it trained (see `worker.mocking`), and is marked so.
+    """
     folder = workspace / prepared.config.name
     if (folder / "run.json").exists():
         raise InputError(
@@ -150,7 +153,8 @@ def start(prepared: Prepared, workspace: Path) -> Path:
         )
     folder.mkdir(parents=True, exist_ok=True)
     write_manifest(folder / "manifest.jsonl", prepared.examples)
-    durable.write_text(folder / "run.json", json.dumps(_frozen(prepared), indent=2))
+    content = frozen(prepared) | ({"mock": True} if mock else {})
+    durable.write_text(folder / "run.json", json.dumps(content, indent=2))
     return folder
 
 
@@ -170,7 +174,8 @@ def discard(folder: Path) -> None:
         folder.rmdir()
 
 
-def _frozen(prepared: Prepared) -> dict[str, Any]:
+def frozen(prepared: Prepared) -> dict[str, Any]:
+    """What `run.json` will hold: all that decides the run, but for the pictures themselves."""
     card = prepared.loaded.card
     config = prepared.config
     threads = config.hardware.threads or os.cpu_count()
@@ -211,22 +216,22 @@ def resume(prepared: Prepared, workspace: Path) -> Path:
     folder = workspace / prepared.config.name
     if not (folder / "run.json").exists():
         raise InputError(f"{folder}: there is no run to resume. Fix: leave --resume out to start it")
-    frozen: dict[str, Any] = json.loads((folder / "run.json").read_text())
-    problems = _changed_settings(prepared, frozen) + _changed_data(
+    then: dict[str, Any] = json.loads((folder / "run.json").read_text())
+    problems = _changed_settings(prepared, then) + _changed_data(
         prepared.examples, read_manifest(folder / "manifest.jsonl")
     )
     if problems:
         raise InputError(*problems)
-    fresh = _frozen(prepared)
+    fresh = frozen(prepared)
     if prepared.config.hardware.threads is None:  # asked for, it wins; the last bits may differ then
-        fresh["config"]["hardware"]["threads"] = frozen["config"]["hardware"]["threads"]
-    fresh["base"]["commits"] = frozen["base"].get("commits", {})
+        fresh["config"]["hardware"]["threads"] = then["config"]["hardware"]["threads"]
+    fresh["base"]["commits"] = then["base"].get("commits", {})
     durable.write_text(folder / "run.json", json.dumps(fresh, indent=2))
     return folder
 
 
-def _changed_settings(prepared: Prepared, frozen: dict[str, Any]) -> list[str]:
-    then, now = _flat(frozen["config"]), _flat(config_to_dict(prepared.config))
+def _changed_settings(prepared: Prepared, before: dict[str, Any]) -> list[str]:
+    then, now = _flat(before["config"]), _flat(config_to_dict(prepared.config))
     problems: list[str] = []
     for key in sorted({*then, *now}):
         if then.get(key) == now.get(key) or key.startswith(_FREE_ON_RESUME):

@@ -48,9 +48,9 @@ def submit(studio: Studio, order: Order, entry: Entry, job_id: str | None = None
     return _add(studio, job_id, order.verb, folder, entry)
 
 
-def submit_training(studio: Studio, run: Path, entry: Entry) -> Job:
+def submit_training(studio: Studio, run: Path, entry: Entry, verb: Literal["train", "mock"] = "train") -> Job:
     """Queue a run folder for training, or for going on with it. Raises Conflict where it is in the queue already."""
-    return _add(studio, new_id(), "train", run, entry)
+    return _add(studio, new_id(), verb, run, entry)
 
 
 def _add(studio: Studio, job_id: str, verb: str, folder: Path, entry: Entry) -> Job:
