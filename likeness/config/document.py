@@ -146,6 +146,9 @@ for _tag, _pattern, _first in (
     _Loader.add_implicit_resolver(  # pyright: ignore[reportUnknownMemberType]
         f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), _first
     )
+YAML_SCALARS: dict[str, Any] = (
+    _Loader.yaml_implicit_resolvers
+)  # which bare words are not text, for whoever writes settings
 
 
 class _Reader:
