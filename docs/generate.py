@@ -107,7 +107,14 @@ def _group_of(tree: dict[str, Any], value: dict[str, Any]) -> tuple[dict[str, An
     return None, is_list
 
 
-_KINDS = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false", "array": "list"}
+_KINDS = {
+    "string": "text",
+    "object": "settings",
+    "integer": "whole number",
+    "number": "number",
+    "boolean": "true or false",
+    "array": "list",
+}
 
 
 def _branches(value: dict[str, Any]) -> list[dict[str, Any]]:
@@ -329,6 +336,7 @@ RUN_JSON = {
     "base.family": "model family",
     "base.resolution": "side in pixels of the square whose area the base draws",
     "base.pipeline_arguments": "what a stock pipeline's call needs to encode text as here",
+    "parent": "the run that it went on from: `run`, `epoch`, `path` and `sha256` of the LoRA file; null for none",
     "digest": "SHA-256 of the settings; also in the metadata of each LoRA file",
 }
 

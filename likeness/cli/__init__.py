@@ -82,10 +82,11 @@ def train(
     from likeness.cli.training import train_all
 
     results = train_all(config, set_ or [], workspace, resume, dry_run, None if json_ else screen)
-    _print_json(results, json_)
+    print_json(results, json_)
     return 0
 
 
+app.command("likeness.cli.runs:runs", name="runs", help="List the runs of a workspace, and which went out from which.")
 app.command(
     "likeness.cli.compare:compare",
     name="compare",
@@ -153,7 +154,7 @@ def sample(
     follow(worker, screen if not json_ else None)
     worker.check()
     result = samples.result(worker.folder)
-    _print_json(result, json_)
+    print_json(result, json_)
     if not json_:
         for picture in result["pictures"]:
             screen.print(f"[cyan]{picture['path']}[/]  seed {picture['seed']}")
@@ -180,7 +181,7 @@ def convert(
     worker = begin(conversions.order(conversions.Conversion(file, to, output, base, force)))
     follow(worker, None)
     result = worker.finish()
-    _print_json(result, json_)
+    print_json(result, json_)
     if not json_:
         show_conversion(screen, result)
     return 0
@@ -209,7 +210,7 @@ def models(name: str = "", /, *, json_: Json = False) -> int:
     cards = [c for c in CARDS.values() if name.lower() in f"{c.name} {c.title}".lower()]
     if not cards:
         raise InputError(f"no base model has '{name}' in its name. Fix: leave it out to see all")
-    _print_json([asdict(c) for c in cards], json_)
+    print_json([asdict(c) for c in cards], json_)
     if not json_:
         for card in cards:
             screen.print(f"[bold]{card.name}[/]  {card.title}")
@@ -242,7 +243,7 @@ def doctor(*, workspace: Workspace = Path("runs"), json_: Json = False) -> int:
     from likeness.service.doctor import checks
 
     rows = checks(workspace)
-    _print_json([asdict(c) for c in rows], json_)
+    print_json([asdict(c) for c in rows], json_)
     if not json_:
         marks = {"ok": "[green]ok[/]", "warning": "[yellow]warning[/]", "problem": "[red]problem[/]"}
         table = Table(box=None, show_header=False, pad_edge=False)
@@ -252,7 +253,8 @@ def doctor(*, workspace: Workspace = Path("runs"), json_: Json = False) -> int:
     return 1 if any(c.state == "problem" for c in rows) else 0
 
 
-def _print_json(value: Any, wanted: bool) -> None:
+def print_json(value: Any, wanted: bool) -> None:
+    """For `--json`."""
     if wanted:
         print(json.dumps(value, indent=2, default=str))
 

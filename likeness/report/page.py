@@ -88,11 +88,12 @@ def render_report(history: History) -> str:
 
 def _facts(history: History) -> list[tuple[str, str]]:
     """What stands under the title: (name, value)."""
-    plan = mapping(history.run_json.get("plan"))
+    plan, parent = (mapping(history.run_json.get(key)) for key in ("plan", "parent"))
     facts: list[tuple[str, Any]] = [
         ("kind", history.config("kind")),
         ("base", history.config("base")),
         ("trigger", history.config("trigger")),
+        ("from", f"{parent['run']}, epoch {parent['epoch']}" if parent else None),
         ("images", plan.get("images", len(history.manifest) or None)),
         ("steps", f"{plan['steps']:,}" if isinstance(plan.get("steps"), int) else None),
         ("status", history.status.text),
