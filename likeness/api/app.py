@@ -10,6 +10,7 @@ from likeness import __version__
 from likeness.api.problems import add_handlers
 from likeness.api.routes import ROUTERS
 from likeness.studio.workspace import Studio
+from likeness.web.app import add_pages
 
 PREFIX = "/api/v1"
 MOST_BODY_BYTES = 4 * 1024 * 1024  # of a request that is no upload; uploads have limits of their own
@@ -38,4 +39,5 @@ def create_app(studio: Studio) -> FastAPI:
     for router in ROUTERS:
         api.include_router(router)
     app.include_router(api)
+    add_pages(app)
     return app

@@ -1,0 +1,47 @@
+"""How numbers and times are written on pages."""
+
+import time
+
+_SIZES = ("B", "kB", "MB", "GB", "TB")
+
+
+def size(count: float) -> str:
+    """Bytes in decimal units: 999 B, 1.2 kB, 34 MB."""
+    unit = 0
+    while count >= 999.5 and unit < len(_SIZES) - 1:
+        count, unit = count / 1000, unit + 1
+    return f"{count:.1f} {_SIZES[unit]}" if unit and count < 9.95 else f"{count:.0f} {_SIZES[unit]}"
+
+
+def duration(seconds: float) -> str:
+    """Two units at most: 45 s, 3 min, 1 h 20 min, 2 d 4 h."""
+    if seconds < 90:
+        return f"{max(0, round(seconds))} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 24:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    days, hours = divmod(hours, 24)
+    return f"{days} d {hours} h" if hours else f"{days} d"
+
+
+def ago(moment: float) -> str:
+    """How long a moment, in seconds since 1970, lies back; its date where that is more than a week."""
+    past = time.time() - moment
+    if past < 45:
+        return "just now"
+    if past < 7 * 86400:
+        return f"{duration(past).split(' min')[0]} min ago" if past < 3600 else f"{_largest(past)} ago"
+    return date(moment).split(" ")[0]
+
+
+def _largest(seconds: float) -> str:
+    hours = round(seconds / 3600)
+    return f"{hours} h" if hours < 24 else f"{round(hours / 24)} d"
+
+
+def date(moment: float) -> str:
+    """A moment in local time: 2026-11-21 17:16."""
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(moment))
