@@ -1,6 +1,5 @@
 """Lists of the library: searched, filtered, sorted, by pages; and who comes from whom."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -13,7 +12,7 @@ from likeness.studio import models
 from likeness.studio.workspace import Studio
 
 Sort = Literal["newest", "oldest", "changed", "name", "largest"]
-_ORDER: dict[str, Sequence[ColumnElement[Any]]] = {
+_ORDER: dict[str, tuple[Any, ...]] = {
     "newest": (Model.created.desc(), Model.id),
     "oldest": (Model.created, Model.id),
     "changed": (Model.updated.desc(), Model.id),

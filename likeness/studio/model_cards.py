@@ -3,7 +3,7 @@
 import json
 import re
 import shlex
-from pathlib import Path, PureWindowsPath
+from pathlib import PureWindowsPath
 from typing import Any, cast
 
 import yaml
@@ -99,7 +99,17 @@ def _measured(history: History, epoch: int) -> dict[str, Any]:
 def portable_run(run_json: dict[str, Any]) -> dict[str, Any]:
     """A run's settings for other eyes: as in run.json, with every folder of this machine cut to its last name."""
     kept = {key: run_json[key] for key in ("likeness", "name", "config", "plan", "base", "digest") if key in run_json}
-    return cast(dict[str, Any], _portable(kept))
+    return portable(kept)
+
+
+def portable(value: dict[str, Any]) -> dict[str, Any]:
+    """The same with every text that is an absolute path cut to its last name."""
+    return cast(dict[str, Any], _portable(value))
+
+
+def portable_base(base: str) -> str:
+    """A base as others can find it: a name or repository; of a folder or file its last name alone."""
+    return base if find_card(base) else _without_folder(base)
 
 
 def _portable(value: Any) -> Any:
@@ -141,7 +151,7 @@ def in_words(model: Model) -> list[tuple[str, str]]:
     run, file, base = mapping(card.get("run")), mapping(card.get("file")), mapping(card.get("base"))
     trained = f"epoch {run.get('epoch')} of {run.get('epochs')}" if run.get("epochs") else ""
     rows: list[tuple[str, Any]] = [
-        ("base", str(base.get("title") or model.base or file.get("base_words") or "not known")),
+        ("base", str(base.get("title") or portable_base(model.base) or file.get("base_words") or "not known")),
         ("kind", model.kind),
         ("trigger", model.trigger),
         ("strength", f"{model.strength:g}"),
@@ -205,7 +215,7 @@ def _usage(model: Model) -> str:
     prompt = f"{model.trigger}, …" if model.trigger else "…"
     place = mapping(model.card.get("base")).get("repository")
     if not place:
-        words = ["likeness", "sample", "--base", Path(model.base).name or "BASE"]
+        words = ["likeness", "sample", "--base", portable_base(model.base) or "BASE"]
         words += ["--lora", f"{model.file}:{model.strength:g}", "--prompt", prompt]
         return f"```text\n{_fenced(shlex.join(words))}\n```"
     lines = [

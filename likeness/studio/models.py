@@ -120,18 +120,19 @@ def add(
     shown: Sequence[Example] = (),
     run_json: dict[str, Any] | None = None,
     *,
-    again: bool = False,
+    file_name: str = "",
 ) -> Model:
     """Make a model's folder and row. `model` has its facts; name, file, hash and examples are filled in here.
 
-    `again`: the same file may be in the library already. Raises InputError for words that do not do, Conflict.
+    `file_name` of the LoRA; empty: made of the model's name. Raises InputError for words that do not do, and Conflict
+    where the file is in the library already.
     """
     model.id = model.id or new_id()
     model.strength, model.parents = 1.0, model.parents or []
     tags = _say(model, replace(words, name=words.name or ""))
-    model.file = f"{file_stem(model.name, 'lora')}.safetensors"
+    model.file = file_name or f"{file_stem(model.name, 'lora')}.safetensors"
     model.sha256, model.size_bytes = lora_file.sha256_of(source), source.stat().st_size
-    if not again and (twin := _twin(studio, model.sha256)):
+    if twin := _twin(studio, model.sha256):
         raise Conflict(f"file: is in the library already, as '{twin.name}'. Fix: use that one, or duplicate it")
     folder = studio.models / model.id
 
