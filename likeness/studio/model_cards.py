@@ -198,7 +198,7 @@ def readme(model: Model, tags: list[str], pictures: list[tuple[str, str]]) -> st
         rows = "\n".join(f"| {name} | {figure} | {words} |" for name, figure, words in measures)
         parts.append(f"## Measured\n\nOf this epoch, by Likeness.\n\n| | | |\n| --- | --- | --- |\n{rows}")
     if settings := mapping(model.card.get("settings")):
-        rows = "\n".join(f"| `{_code(k)}` | {_plain(str(v))} |" for k, v in settings.items())
+        rows = "\n".join(f"| `{_code(k)}` | {_plain(str(v))} |" for k, v in sorted(settings.items()))
         parts.append(f"## Settings\n\n| | |\n| --- | --- |\n{rows}")
     parts.append(f"## Use\n\n{_usage(model)}")
     return "\n\n".join(parts) + "\n"
