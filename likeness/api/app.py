@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 from fastapi import APIRouter, FastAPI
 
 from likeness import __version__
+from likeness.api.gate import Access, Gate, WrongKeys
+from likeness.api.idempotency import Idempotency
 from likeness.api.problems import add_handlers
 from likeness.api.routes import ROUTERS
 from likeness.studio.workspace import Studio
@@ -16,8 +18,12 @@ PREFIX = "/api/v1"
 MOST_BODY_BYTES = 4 * 1024 * 1024  # of a request that is no upload; uploads have limits of their own
 
 
-def create_app(studio: Studio) -> FastAPI:
-    """All routes over one opened workspace. The queue is run by whoever serves this (see `cli.serve`)."""
+def create_app(studio: Studio, *, access: Access | None = None) -> FastAPI:
+    """All routes over one opened workspace, behind the gate; without `access` it is open to this machine alone.
+
+    The queue is run by whoever serves this (see `cli.serve`).
+    """
+    access = access or Access()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
@@ -33,11 +39,19 @@ def create_app(studio: Studio) -> FastAPI:
         redoc_url=None,
         max_body_size=MOST_BODY_BYTES,
     )
-    app.state.studio = studio
+    app.state.studio, app.state.access, app.state.wrong_keys = studio, access, WrongKeys()
+    # The last that is added sees a request first.
+    app.add_middleware(Idempotency, studio=studio, prefix=PREFIX)
+    app.add_middleware(Gate, studio=studio, access=access, wrong_keys=app.state.wrong_keys)
     add_handlers(app)
     api = APIRouter(prefix=PREFIX)
     for router in ROUTERS:
         api.include_router(router)
     app.include_router(api)
     add_pages(app)
+
+    @app.get("/healthz", include_in_schema=False)
+    def healthz() -> dict[str, str]:  # pyright: ignore[reportUnusedFunction]
+        return {"status": "ok"}
+
     return app

@@ -14,13 +14,15 @@ from likeness.errors import Conflict, InputError, LikenessError, NotFound
 _FIELD = re.compile(r"^(?P<field>[A-Za-z_-][\w.\[\]-]*): (?P<rest>.*)", re.DOTALL)
 _TITLES = {
     400: "Bad request", 401: "Key needed", 403: "Not allowed", 404: "Not found", 405: "Method not allowed",
-    409: "Conflict", 413: "Too large", 415: "Wrong content type", 422: "Cannot be used", 429: "Too many requests",
+    409: "Conflict", 413: "Too large", 415: "Wrong content type", 421: "Wrong server", 422: "Cannot be used",
+    429: "Too many requests",
     500: "Server error", 503: "Not now", 507: "Disk full",
 }  # fmt: skip
 
 
 def problem(status: int, *problems: str, headers: dict[str, str] | None = None) -> JSONResponse:
     """An answer that tells of problems; each may be 'FIELD: what is wrong. Fix: what to do'."""
+    problems = tuple(text.encode(errors="replace").decode() for text in problems)  # what was sent may be no Unicode
     body = {
         "type": "about:blank",
         "title": _TITLES.get(status, "Error"),
@@ -63,6 +65,10 @@ def add_handlers(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> JSONResponse:  # pyright: ignore[reportUnusedFunction]
         return problem(error.status_code, str(error.detail), headers=dict(error.headers or {}))
+
+    @app.exception_handler(Exception)
+    async def unforeseen(request: Request, error: Exception) -> JSONResponse:  # pyright: ignore[reportUnusedFunction]
+        return problem(500, f"{type(error).__name__}. Fix: this is a fault of likeness; its log has the details")
 
     @app.exception_handler(OSError)
     async def system(request: Request, error: OSError) -> JSONResponse:  # pyright: ignore[reportUnusedFunction]

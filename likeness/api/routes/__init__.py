@@ -1,5 +1,5 @@
 """One module for each noun, each with a `router`."""
 
-from likeness.api.routes import jobs
+from likeness.api.routes import jobs, keys, settings
 
-ROUTERS = (jobs.router,)
+ROUTERS = (jobs.router, keys.router, settings.router)
