@@ -79,6 +79,27 @@ def measure(file: Path) -> Measured:
     return Measured(width, height, sha256, image.has_transparency_data)
 
 
+@dataclass(frozen=True)
+class Glance:
+    """What a picture file says of itself in its first bytes."""
+
+    width: int  # pixels as shown, after the EXIF turn
+    height: int
+    format: str  # as Pillow calls it
+
+
+def glance(file: Path) -> Glance:
+    """Quick, as nothing is decoded; so it may be damaged all the same. Raises InputError for what is no picture."""
+    with _opened(file) as f:
+        image = _header(f, file)
+        # Pillow would decode a whole PNG to look for a turn behind its pixels, where hardly any has one
+        upright = image.format == "PNG" and "exif" not in image.info
+        width, height = image.size
+        if not upright and _orientation(image) >= 5:
+            width, height = height, width
+        return Glance(width, height, image.format or "")
+
+
 def open_rgb(path: Path) -> Image.Image:
     """The picture as a viewer shows it, as 8-bit sRGB: turned by EXIF, colour profile applied, transparent on white.
 
@@ -146,6 +167,18 @@ def _opened(file: Path) -> io.BufferedReader:
 
 def _decoded(f: io.BufferedReader, file: Path) -> Image.Image:
     """The pixels, as stored. The size is judged from the header, before any memory is taken for them."""
+    image = _header(f, file)
+    try:
+        image.load()
+    except Exception as e:
+        raise InputError(_damaged(file, e)) from None
+    if image.mode in ("I", "F"):
+        _check_range(image, file)
+    return image
+
+
+def _header(f: io.BufferedReader, file: Path) -> Image.Image:
+    """What the first bytes say, judged; no pixel is decoded."""
     too_large = f"more than the {MAX_PIXELS // 1_000_000} megapixels that are read. Fix: make it smaller"
     formats = _formats_of(f.peek(12)[:12])
     try:
@@ -164,12 +197,6 @@ def _decoded(f: io.BufferedReader, file: Path) -> Image.Image:
         raise InputError(f"{file}: is {image.width}x{image.height} pixels, {too_large}")
     if not image.mode.startswith(_MODES):
         raise InputError(f"{file}: has colours of the kind {image.mode}. Fix: save it as RGB")
-    try:
-        image.load()
-    except Exception as e:
-        raise InputError(_damaged(file, e)) from None
-    if image.mode in ("I", "F"):
-        _check_range(image, file)
     return image
 
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from likeness.config.data import DatasetConfig
 from likeness.dataset.formats import READ_FORMATS, is_picture
@@ -46,6 +47,24 @@ class _Side:
 
     folder: Path
     files: Mapping[str, Sequence[Path]]
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What a name that ends like 'NAME_before' or 'NAME_after' says; several before have numbers."""
+
+    base: str
+    side: Literal["before", "after"]
+    number: int
+
+
+def ending_of(stem: str) -> Ending | None:
+    """Of a name without its ending such as '.png'; None where it does not say."""
+    match = _ENDING.fullmatch(stem)
+    if not match:
+        return None
+    side, number = _side_of(match[2], match[3])
+    return Ending(match[1], "before" if side == "before" else "after", number)
 
 
 def is_side(name: str) -> bool:
