@@ -57,6 +57,16 @@ document.addEventListener("htmx:confirm", (event) => {
 
 // toast("words", "good" | "error" | "") from anywhere; the server sends them as partials.
 window.toast = (words, kind = "") => document.querySelector("toast-box")?.say(words, kind)
+// An answer that is no HTML is a problem told by the gate or the REST interface: its words, never its text, are shown.
+document.addEventListener("htmx:after:request", (event) => {
+  const ctx = event.detail.ctx
+  const kind = ctx.response?.headers.get("Content-Type") ?? ""
+  if (!kind.startsWith("application/problem+json") || ctx.response.headers.has("HX-Redirect")) return
+  event.preventDefault()
+  let words = ctx.text
+  try { words = JSON.parse(ctx.text).detail } catch { /* as it is */ }
+  window.toast(words, "error")
+})
 document.addEventListener("htmx:error", (event) => {
   const ctx = event.detail.ctx
   if (ctx?.response || document.hidden) return
