@@ -127,6 +127,19 @@ class SampleSaved(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SampleNow(Event):
+    """A test picture that was asked for between two epochs."""
+
+    kind = "sample_now"
+    epoch: int  # that the step belongs to
+    step: int
+    prompt_index: int  # from 1
+    prompt: str
+    seed: int
+    path: str  # relative to the run folder
+
+
+@dataclass(frozen=True, kw_only=True)
 class CheckpointSaved(Event):
     kind = "checkpoint"
     epoch: int
@@ -155,7 +168,7 @@ KINDS: dict[str, type[Event]] = {
     c.kind: c
     for c in (
         RunStarted, Stage, Note, StepDone, UpdateSkipped, ProbesMeasured, EpochMeasured, VerdictGiven, SampleSaved,
-        CheckpointSaved, RunFinished, RunStopped,
+        SampleNow, CheckpointSaved, RunFinished, RunStopped,
     )
 }  # fmt: skip
 
