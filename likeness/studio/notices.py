@@ -34,7 +34,6 @@ TRAININGS = ("train",)
 WAITS = (2.0, 15.0, 120.0)  # seconds before each further try
 TIMEOUT_SECONDS = 10.0
 MOST_ATTACHED_BYTES = 5_000_000
-_SECRET_PREFIX = "whsec_"  # what follows it is base64, as the Standard Webhooks have it
 
 
 class Notices:
@@ -114,13 +113,7 @@ def deliver(hooks: Webhooks, url: str, message: str, when: int, body: bytes) -> 
 
 def signature(secret: str, message: str, when: int, body: bytes) -> str:
     """As the Standard Webhooks have it: 'v1,' and the base64 of the HMAC."""
-    key = secret.encode()
-    if secret.startswith(_SECRET_PREFIX):
-        try:
-            key = base64.b64decode(secret.removeprefix(_SECRET_PREFIX), validate=True)
-        except ValueError as e:
-            raise InputError(f"secret: what follows {_SECRET_PREFIX} is no base64. Fix: take another secret") from e
-    digest = hmac.new(key, f"{message}.{when}.".encode() + body, hashlib.sha256).digest()
+    digest = hmac.new(preferences.signing_key(secret), f"{message}.{when}.".encode() + body, hashlib.sha256).digest()
     return f"v1,{base64.b64encode(digest).decode()}"
 
 

@@ -1,16 +1,23 @@
 """What a person sets for the whole studio, in groups that are kept in the database."""
 
+import base64
 import contextlib
 import os
+import re
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from likeness.errors import InputError, NotFound
 from likeness.store.tables import Setting
+from likeness.studio.outside import check_url
 from likeness.studio.workspace import Studio
 
 Jobs = Literal["trainings", "all"]
+
+
+SECRET_PREFIX = "whsec_"  # what follows it is base64, as the Standard Webhooks have it
+_DEVICE = re.compile(r"cpu|mps|cuda:\d{1,3}")
 
 
 class Group(BaseModel):
@@ -52,6 +59,13 @@ class Webhooks(Group):
     jobs: Jobs = Field(default="trainings", description="Which jobs are told of.")
     allow_private: bool = Field(default=False, description="Also to addresses of this machine and its network.")
 
+    @model_validator(mode="after")
+    def usable(self) -> "Webhooks":
+        for url in self.urls:
+            check_url(url)
+        signing_key(self.secret.get_secret_value())
+        return self
+
 
 class Queue(Group):
     """Where jobs run, and how many."""
@@ -59,6 +73,15 @@ class Queue(Group):
     devices: list[str] = Field(default=[], max_length=64, description="Such as cuda:0 or cpu; none for all there are.")
     light_jobs: int = Field(default=2, ge=1, le=16, description="Jobs that need no device, at a time.")
     most_waiting: int = Field(default=1000, ge=1, le=100_000, description="Jobs that may wait; more are refused.")
+
+    @model_validator(mode="after")
+    def known(self) -> "Queue":
+        for device in self.devices:
+            if not _DEVICE.fullmatch(device):
+                raise ValueError(f"'{device}' is no device; such as cuda:0, mps or cpu")
+        if len(set(self.devices)) < len(self.devices):
+            raise ValueError("a device is named twice")
+        return self
 
 
 class Imports(Group):
@@ -109,6 +132,16 @@ def told(group: Group) -> dict[str, Any]:
         else:
             shown[name] = value
     return shown
+
+
+def signing_key(secret: str) -> bytes:
+    """The bytes to sign webhooks with; none for no secret. Raises InputError for a secret that cannot be read."""
+    if not secret.startswith(SECRET_PREFIX):
+        return secret.encode()
+    try:
+        return base64.b64decode(secret.removeprefix(SECRET_PREFIX), validate=True)
+    except ValueError as e:
+        raise InputError(f"secret: what follows {SECRET_PREFIX} is no base64. Fix: take another secret") from e
 
 
 def _name(kind: type[Group]) -> str:

@@ -115,7 +115,7 @@ def try_webhooks(studio: Opened) -> TrialTold:
 
 
 def _tried(*attempts: Any) -> TrialTold:
-    problems: list[str] = Field(default=[])
+    problems: list[str] = []
     for attempt in attempts:
         try:
             attempt()
