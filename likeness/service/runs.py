@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from likeness import __version__, durable
+from likeness import __version__, durable, events
 from likeness.config.load import Loaded, config_digest, config_to_dict, read_config
 from likeness.config.plan import Plan, Suggestion, hold_out_size, suggestions
 from likeness.config.run import RunConfig
@@ -168,7 +168,7 @@ def discard(folder: Path) -> None:
     for name in ("cache", "tensorboard"):
         shutil.rmtree(folder / name, ignore_errors=True)
     files = ("run.json", "manifest.jsonl", "events.jsonl", "log.txt", "lock", "report.html", "grid.png")
-    for name in (*files, "tile-captions.jsonl"):
+    for name in (*files, "tile-captions.jsonl", events.SAMPLE_NOW):
         (folder / name).unlink(missing_ok=True)
     with suppress(OSError):  # something else lies there
         folder.rmdir()

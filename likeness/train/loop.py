@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import torch
 
@@ -39,9 +40,21 @@ class Job:
     digest: str  # of the configuration
 
 
-# Called with (epoch, step, weights) after each epoch, and with epoch 0 before the first. A generator may return why the
-# run should end there.
-EpochEnd = Callable[[int, int, dict[str, torch.Tensor]], Iterator[events.Event]]
+Weights = dict[str, torch.Tensor]
+
+
+class EpochEnd(Protocol):
+    """What is made of the LoRA besides training it."""
+
+    def __call__(self, epoch: int, step: int, weights: Weights) -> Generator[events.Event, None, str | None]:
+        """After each epoch, and with epoch 0 before the first. It returns why the run should end there, if so."""
+        ...
+
+    def between(self, epoch: int, step: int, weights: Callable[[], Weights]) -> Generator[events.Event]:
+        """After each step: what somebody asks for just now. It must change nothing of what is trained."""
+        ...
+
+
 MakeEpochEnd = Callable[[Job, Family, Sequence[loader.Item], Cache], EpochEnd]
 
 
@@ -136,6 +149,13 @@ def _train(
                 run.save()
             if stop:
                 raise _StopAsked(run.step)
+            asked = finish.between(epoch, run.step, run.published)
+            for event in asked:
+                yield event
+                if should_stop():
+                    asked.close()  # puts the trained weights back
+                    run.save()
+                    raise _StopAsked(run.step)
         run.save()
         ended = yield from results(epoch)
     return run.step
@@ -245,7 +265,7 @@ class _Run:
             )
         return events.UpdateSkipped(step=step, reason=reason)
 
-    def published(self) -> dict[str, torch.Tensor]:
+    def published(self) -> Weights:
         """The weights that checkpoints, samples and probes use: the average where there is one."""
         return self.average.values if self.average else {n: p.detach() for n, p in self.weights.items()}
 

@@ -4,9 +4,11 @@ Everything that is there already is left alone, so that a run which was killed h
 """
 
 import json
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -48,27 +50,59 @@ class EpochResults:
 
     def __call__(self, epoch: int, step: int, weights: dict[str, Tensor]) -> Generator[events.Event, None, str | None]:
         train, last = self.config.train, epoch == self.config.train.epochs
-        networks = self.family.networks
-        was_training = [network.training for network in networks.values()]
-        for network in networks.values():
-            network.eval()
-        # Pictures and measurements are those of the file, to the last bit; before training there is none.
-        shown = as_written(weights, lora.sizes(networks), self.config.lora.type) if epoch else weights
-        with lora.swapped(networks, shown):
+        with self._worn(weights, as_file=epoch > 0):  # before training there is no file
             if epoch and (last or epoch % train.save_every == 0):
                 yield from self._write(epoch, step, weights)
             if self.requests and train.sample_every and (last or epoch % train.sample_every == 0):
-                with lora.disabled(networks, TRAINING_ADAPTER):  # it is for training alone
-                    yield from self._draw(epoch, step)
+                yield from self._draw(epoch, step)
             if train.probe_every and (last or epoch % train.probe_every == 0):
                 yield from self._probe(epoch, step)
-        for network, mode in zip(networks.values(), was_training, strict=True):
-            network.train(mode)
         yield from self.scores(epoch, step)
         curve = stopping.held_out_curve(read_events(self.folder / "events.jsonl"), epoch)
         for old in stopping.worse_epochs(curve, train.keep_best, epoch):
             checkpoint_path(self.folder, old).unlink(missing_ok=True)
         return stopping.enough(curve, train.early_stop) if epoch and not last else None
+
+    def between(self, epoch: int, step: int, weights: Callable[[], dict[str, Tensor]]) -> Generator[events.Event]:
+        """The test prompts as the LoRA is now, where a file in the run folder asks for them (`events.SAMPLE_NOW`)."""
+        asked = self.folder / events.SAMPLE_NOW
+        if not asked.exists():
+            return
+        with self._worn(weights(), as_file=True), lora.disabled(self.family.networks, TRAINING_ADAPTER):
+            for number, request in enumerate(self.requests, start=1):
+                path = self.folder / "now" / f"step-{step:06d}" / f"prompt-{number}-seed-{request.seed}.png"
+                if not path.exists():
+                    yield events.Stage(name="sampling", done=number - 1, total=len(self.requests))
+                    save_png(path, draw(self.family, request, self.conditions[number - 1]), request)
+                    yield events.SampleNow(**self._told(epoch, step, number, request, path))
+        asked.unlink(missing_ok=True)
+
+    @contextmanager
+    def _worn(self, weights: dict[str, Tensor], *, as_file: bool) -> Generator[None]:
+        """The networks with these weights, ready to draw and measure; `as_file`: as a file would hold them, to the last
+        bit."""
+        networks = self.family.networks
+        was_training = [network.training for network in networks.values()]
+        for network in networks.values():
+            network.eval()
+        worn = as_written(weights, lora.sizes(networks), self.config.lora.type) if as_file else weights
+        try:
+            with lora.swapped(networks, worn):
+                yield
+        finally:
+            for network, mode in zip(networks.values(), was_training, strict=True):
+                network.train(mode)
+
+    def _told(self, epoch: int, step: int, number: int, request: Request, path: Path) -> dict[str, Any]:
+        """What the events of a picture say."""
+        return {
+            "epoch": epoch,
+            "step": step,
+            "prompt_index": number,
+            "prompt": request.prompt,
+            "seed": request.seed,
+            "path": str(path.relative_to(self.folder)),
+        }
 
     def _write(self, epoch: int, step: int, weights: dict[str, Tensor]) -> Iterator[events.Event]:
         path = checkpoint_path(self.folder, epoch)
@@ -84,22 +118,16 @@ class EpochResults:
             yield events.CheckpointSaved(epoch=epoch, step=step, path=str(path.relative_to(self.folder)))
 
     def _draw(self, epoch: int, step: int) -> Iterator[events.Event]:
-        for number, request in enumerate(self.requests, start=1):
-            path = sample_path(self.folder, epoch, number, request.seed)
-            if path.exists():
-                continue
-            yield events.Stage(name="sampling", done=number - 1, total=len(self.requests))
-            save_png(path, draw(self.family, request, self.conditions[number - 1]), request)
-            yield events.SampleSaved(
-                epoch=epoch,
-                step=step,
-                prompt_index=number,
-                prompt=request.prompt,
-                seed=request.seed,
-                path=str(path.relative_to(self.folder)),
-            )
-        if self.config.scorecard.enabled:
-            yield from self._draw_further(epoch)
+        with lora.disabled(self.family.networks, TRAINING_ADAPTER):  # it is for training alone
+            for number, request in enumerate(self.requests, start=1):
+                path = sample_path(self.folder, epoch, number, request.seed)
+                if path.exists():
+                    continue
+                yield events.Stage(name="sampling", done=number - 1, total=len(self.requests))
+                save_png(path, draw(self.family, request, self.conditions[number - 1]), request)
+                yield events.SampleSaved(**self._told(epoch, step, number, request, path))
+            if self.config.scorecard.enabled:
+                yield from self._draw_further(epoch)
 
     def _draw_further(self, epoch: int) -> Iterator[events.Event]:
         """The same prompts from other noise, for the scorecard."""

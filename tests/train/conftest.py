@@ -1,4 +1,4 @@
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,19 +32,23 @@ def run_loop() -> Train:
     def run(folder: Path, stop_after: int | None = None) -> Trained:
         left = Trained([], {})
 
-        def collect(job: Job, family: Family, items: Sequence[Item], cache: Cache):
-            def finish(epoch: int, step: int, weights: dict[str, Tensor]) -> Iterator[Event]:
-                left.published[epoch] = {name: w.clone() for name, w in weights.items()}
-                return iter(())
+        class Collect:
+            def __init__(self, job: Job, family: Family, items: Sequence[Item], cache: Cache):
+                pass
 
-            return finish
+            def __call__(self, epoch: int, step: int, weights: dict[str, Tensor]) -> Generator[Event]:
+                left.published[epoch] = {name: w.clone() for name, w in weights.items()}
+                yield from ()
+
+            def between(self, epoch: int, step: int, weights: object) -> Generator[Event]:
+                yield from ()
 
         def stop() -> bool:
             return (
                 stop_after is not None and sum(e.kind in ("step", "update_skipped") for e in left.events) >= stop_after
             )
 
-        for event in train(read_job(folder), stop, collect):
+        for event in train(read_job(folder), stop, Collect):
             left.events.append(event)
         return left
 
