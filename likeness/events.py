@@ -12,6 +12,8 @@ from typing import Any, ClassVar
 
 from likeness import durable
 
+SAMPLE_NOW = "sample-now"  # file in the run folder: whoever writes it asks for test pictures at the next step
+
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
@@ -40,6 +42,20 @@ class Stage(Event):
     name: str
     done: int = 0
     total: int = 0
+
+
+STAGE_WORDS = {
+    "downloading": "fetching the base",
+    "fetching": "fetching the model",
+    "loading": "loading the base",
+    "captioning": "writing captions",
+    "enhancing": "enlarging pictures",
+    "encoding": "encoding pictures",
+    "sampling": "sampling",
+    "measuring": "measuring",
+    "asking": "asking the language model",
+}
+IN_BYTES = ("downloading", "fetching")  # the stages that count bytes
 
 
 @dataclass(frozen=True, kw_only=True)

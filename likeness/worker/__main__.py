@@ -17,6 +17,7 @@ from likeness.errors import LAST_WORDS, LikenessError
 
 JOBS = {
     "train": "training",
+    "mock": "mocking",
     "sample": "sampling",
     "convert": "converting",
     "merge": "merging",

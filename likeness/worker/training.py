@@ -146,6 +146,8 @@ def read_job(folder: Path) -> Job:
         raise InputError(
             f"{folder / 'run.json'}: cannot be read ({e}). Fix: start the run with `likeness train`"
         ) from e
+    if frozen.get("mock"):
+        raise InputError(f"{folder}: is a mock run, which has nothing to train or draw with. Fix: start a real one")
     config = config_from_dict(frozen["config"])
     card = resolve_base(config.base, choice=config.model.choice())
     commits = tuple(frozen["base"].get("commits", {}).items())  # a run goes on with the files it started with
