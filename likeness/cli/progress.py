@@ -23,17 +23,6 @@ from likeness import events
 from likeness.service.workers import Worker
 
 SMOOTHING = 0.95
-_STAGES = {
-    "downloading": "fetching the base, MB",
-    "fetching": "fetching the model, MB",
-    "loading": "loading the base",
-    "captioning": "writing captions",
-    "enhancing": "enlarging pictures",
-    "encoding": "encoding pictures",
-    "sampling": "sampling",
-    "measuring": "measuring",
-    "asking": "asking the language model",
-}
 
 
 class _Words(ProgressColumn):
@@ -85,8 +74,10 @@ class _View:
 
     def show(self, event: events.Event) -> None:
         if isinstance(event, events.Stage):
-            name = _STAGES.get(event.name, event.name)
-            unit = 1_000_000 if event.name in ("downloading", "fetching") else 1
+            name = events.STAGE_WORDS.get(event.name, event.name)
+            unit = 1
+            if event.name in events.IN_BYTES:
+                name, unit = f"{name}, MB", 1_000_000
             done, total = event.done // unit, event.total // unit or None
             self.bars.update(self.stage, description=name, completed=done, total=total, visible=True)
         elif isinstance(event, events.RunStarted):

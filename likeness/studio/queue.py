@@ -232,3 +232,10 @@ def unseen(studio: Studio) -> int:
     with studio.database.reading() as session:
         query = select(func.count()).select_from(Job).where(Job.state.in_(("finished", "failed")), Job.seen.is_(False))
         return session.scalar(query) or 0
+
+
+def ended_since(studio: Studio, moment: float, limit: int = 20) -> list[Job]:
+    """Jobs that finished or failed after a moment (seconds since 1970) and that nobody has looked at, oldest first."""
+    query = select(Job).where(Job.ended > moment, Job.state.in_(("finished", "failed")), Job.seen.is_(False))
+    with studio.database.reading() as session:
+        return list(session.scalars(query.order_by(Job.ended).limit(limit)))

@@ -5,6 +5,7 @@ In every template: `ui` (the macros of macros.html), `asset(NAME)` (the address 
 """
 
 import hashlib
+import time
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -74,14 +75,9 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    env.filters |= {
-        "bytes": filters.size,
-        "duration": filters.duration,
-        "ago": filters.ago,
-        "date": filters.date,
-    }
+    env.filters.update(bytes=filters.size, duration=filters.duration, ago=filters.ago, date=filters.date)
     known = cast("dict[str, Any]", env.globals)
-    known |= {"asset": asset, "version": __version__}
+    known |= {"now": time.time, "asset": asset, "version": __version__}
     known["ui"] = env.get_template("macros.html").module
     return env
 
@@ -92,7 +88,8 @@ def page(request: Request, template: str, *, status: int = 200, **context: Any) 
     path = request.url.path
     here = next((href for href, _, _ in NAV if path == href or path.startswith(f"{href}/")), "/" if path == "/" else "")
     text = environment().get_template(template).render(
-        {"request": request, "studio": studio, "nav": NAV, "here": here, "unseen": queue.unseen(studio)} | context
+        {"request": request, "studio": studio, "nav": NAV, "here": here, "unseen": queue.unseen(studio),
+         "since": time.time()} | context
     )  # fmt: skip
     return HTMLResponse(text, status, headers=HEADERS)
 

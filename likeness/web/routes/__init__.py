@@ -1,5 +1,5 @@
 """One module for each group of pages, each with a `router`."""
 
-from likeness.web.routes import home
+from likeness.web.routes import home, queue
 
-PAGES = (home.router,)
+PAGES = (home.router, queue.router)

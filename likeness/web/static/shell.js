@@ -30,11 +30,16 @@ document.addEventListener("click", (event) => {
 document.addEventListener("DOMContentLoaded", () => theme.tell())
 
 // The heartbeat: hx-trigger="tick from:body" asks again every two seconds, and not while the tab is hidden.
+// "slowtick" comes with every third.
 const TICK = 2000
-setInterval(() => { if (!document.hidden) document.body.dispatchEvent(new CustomEvent("tick")) }, TICK)
-document.addEventListener("visibilitychange", () => {
-  if (!document.hidden) document.body.dispatchEvent(new CustomEvent("tick"))
-})
+let beats = 0
+function beat() {
+  if (document.hidden) return
+  document.body.dispatchEvent(new CustomEvent("tick"))
+  if (beats++ % 3 === 0) document.body.dispatchEvent(new CustomEvent("slowtick"))
+}
+setInterval(beat, TICK)
+document.addEventListener("visibilitychange", () => { beats = 0; beat() })
 
 // hx-confirm asks in the page's own dialog. data-confirm-word: what the button says.
 document.addEventListener("htmx:confirm", (event) => {
@@ -76,8 +81,16 @@ document.addEventListener("htmx:error", (event) => {
 
 // Where a swap put a dialog that is meant to be open, open it; where it put [autofocus], go there.
 document.addEventListener("htmx:after:swap", () => {
+  mark()
   for (const dialog of document.querySelectorAll("dialog[data-open-now]:not([open])")) {
     dialog.removeAttribute("data-open-now")
     dialog.showModal()
   }
 })
+
+// How many jobs ended unseen stands in the title too, where one sees it from another tab.
+function mark() {
+  const count = Number(document.getElementById("tasks-button")?.dataset.unseen ?? 0)
+  document.title = (count ? `(${count}) ` : "") + document.title.replace(/^\(\d+\) /, "")
+}
+mark()
