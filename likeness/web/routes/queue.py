@@ -94,7 +94,7 @@ def tasks_button(request: Request, studio: Opened, since: float) -> HTMLResponse
     ended = queue.ended_since(studio, since)
     latest = max((job.ended or 0.0 for job in ended), default=since)
     shown = [(job, links.of_job(job)) for job in ended]
-    return part(request, "_tasks_button.html", unseen=queue.unseen(studio), since=latest, ended=shown)
+    return part(request, "_tasks_button.html", unseen=queue.unseen(studio), since=latest, just_ended=shown)
 
 
 def _listed(studio: Studio) -> dict[str, Any]:
