@@ -8,6 +8,8 @@ import pytest
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 
+from tests.browser.serving import StudioServer, serving
+
 CHROMIUM, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
 FLAGS = [
     "--headless=new",
@@ -39,3 +41,10 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
     driver.set_page_load_timeout(60)
     yield driver
     driver.quit()
+
+
+@pytest.fixture
+def studio_server(tmp_path: Path) -> Iterator[StudioServer]:
+    """A studio of its own for each test, served on a free port; `.supervise()` also runs its queue."""
+    with serving(tmp_path / "workspace") as server:
+        yield server

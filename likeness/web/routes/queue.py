@@ -103,7 +103,7 @@ def _listed(studio: Studio) -> dict[str, Any]:
         "running": [(job, FOLLOWER.progress(job)) for job in jobs if job.state == "running"],
         "waiting": [job for job in jobs if job.state == "queued"],
         "paused": [job for job in jobs if job.state == "paused"],
-        "ended": queue.listed(studio, states=queue.ENDED, limit=MOST_ENDED),
+        "ended": sorted(queue.listed(studio, states=queue.ENDED, limit=MOST_ENDED), key=lambda job: -(job.ended or 0)),
         "unseen": queue.unseen(studio),
         "href": links.of_job,
     }
