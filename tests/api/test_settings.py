@@ -65,7 +65,7 @@ def test_a_trial_reaches_webhooks(client: TestClient) -> None:
         def log_message(self, format: str, *args: object) -> None: ...
 
     server = HTTPServer(("127.0.0.1", 0), Hook)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     url = f"http://127.0.0.1:{server.server_port}/x"
     client.patch(f"{SETTINGS}/webhooks", json={"urls": [url]})
     refused = client.post(f"{SETTINGS}/webhooks/trial").json()
