@@ -72,7 +72,6 @@ class Queue(Group):
 
     devices: list[str] = Field(default=[], max_length=64, description="Such as cuda:0 or cpu; none for all there are.")
     light_jobs: int = Field(default=2, ge=1, le=16, description="Jobs that need no device, at a time.")
-    most_waiting: int = Field(default=1000, ge=1, le=100_000, description="Jobs that may wait; more are refused.")
 
     @model_validator(mode="after")
     def known(self) -> "Queue":
@@ -93,7 +92,25 @@ class Imports(Group):
     seconds: int = Field(default=600, ge=1, le=86_400, description="That one file may take.")
 
 
-GROUPS: dict[str, type[Group]] = {"mail": Mail, "webhooks": Webhooks, "queue": Queue, "imports": Imports}
+class Captions(Group):
+    """Servers that captions are asked of. Pictures and keys are sent there, so whoever calls cannot name just any."""
+
+    servers: list[str] = Field(
+        default=[],
+        max_length=20,
+        description="Addresses that may be asked, such as http://127.0.0.1:1234/v1, besides Ollama here and OpenAI.",
+    )
+
+    @model_validator(mode="after")
+    def usable(self) -> "Captions":
+        for url in self.servers:
+            check_url(url)
+        return self
+
+
+GROUPS: dict[str, type[Group]] = {
+    "mail": Mail, "webhooks": Webhooks, "queue": Queue, "imports": Imports, "captions": Captions,
+}  # fmt: skip
 G = TypeVar("G", bound=Group)
 
 

@@ -37,7 +37,6 @@ class WebhooksChange(Asked):
 class QueueChange(Asked):
     devices: list[str] = Field(default=[])
     light_jobs: int = 2
-    most_waiting: int = 1000
 
 
 class ImportsChange(Asked):
@@ -47,6 +46,10 @@ class ImportsChange(Asked):
     seconds: int = 600
 
 
+class CaptionsChange(Asked):
+    servers: list[str] = Field(default=[])
+
+
 class SettingsTold(Told):
     """Of a secret only whether it is set, as NAME_set."""
 
@@ -54,6 +57,7 @@ class SettingsTold(Told):
     webhooks: dict[str, Any]
     queue: dict[str, Any]
     imports: dict[str, Any]
+    captions: dict[str, Any]
 
 
 class TrialTold(Told):
@@ -92,6 +96,13 @@ def change_queue(studio: Opened, asked: QueueChange) -> SettingsTold:
 def change_imports(studio: Opened, asked: ImportsChange) -> SettingsTold:
     """Files fetched from URLs. What is not named stays."""
     preferences.change(studio, "imports", asked.model_dump(exclude_unset=True))
+    return get_settings(studio)
+
+
+@router.patch("/captions")
+def change_captions(studio: Opened, asked: CaptionsChange) -> SettingsTold:
+    """Servers that may be asked for captions. What is not named stays."""
+    preferences.change(studio, "captions", asked.model_dump(exclude_unset=True))
     return get_settings(studio)
 
 
