@@ -57,6 +57,8 @@ class SampleJob:
     output: Path | None = None  # a .png for one picture, else a folder
     parts_from: str | None = None  # where the parts are that a `base` of one file lacks
     hardware: HardwareConfig = field(default_factory=lambda: HardwareConfig(precision="fp32"))
+    strengths: tuple[float, ...] = ()  # of the first LoRA, each picture at every one of them; none: its own
+    go_on: bool = False  # leave pictures alone that are there already: an earlier worker of this job drew them
 
 
 def start(job: SampleJob, workspace: Path) -> Worker:
@@ -89,8 +91,9 @@ def order(job: SampleJob, folder: Path) -> Order:
         }
         for prompt in job.prompts
         for seed in job.seeds
+        for _ in job.strengths or (None,)
     ]
-    content = {
+    content: dict[str, Any] = {
         "base": job.base,
         "parts_from": job.parts_from,
         "loras": [{"path": str(use.path), "strength": use.strength} for use in job.loras],
@@ -98,6 +101,12 @@ def order(job: SampleJob, folder: Path) -> Order:
         "outputs": [str(p) for p in _outputs(job, len(requests), folder)],
         "hardware": job.hardware.model_dump(mode="json"),
     }
+    if job.strengths:
+        others = [use.strength for use in job.loras[1:]]
+        rounds = len(requests) // len(job.strengths)
+        content["strengths"] = [[strength, *others] for strength in job.strengths] * rounds
+    if job.go_on:
+        content["go_on"] = True
     return Order("sample", content)
 
 
@@ -120,6 +129,10 @@ def _check_numbers(job: SampleJob, card: Card) -> None:
     for use in job.loras:
         if not math.isfinite(use.strength):
             raise InputError(f"--lora {use.path}:{use.strength}: no strength. Fix: a plain number such as 0.8")
+    if job.strengths and not job.loras:
+        raise InputError("--strengths: there is no LoRA to be compared. Fix: name one")
+    if not all(map(math.isfinite, job.strengths)):
+        raise InputError("--strengths: not all are numbers. Fix: write them as 0.5,0.75,1")
 
 
 def _size(job: SampleJob, card: Card) -> tuple[int, int]:

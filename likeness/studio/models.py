@@ -265,6 +265,8 @@ def remove(studio: Studio, model_id: str) -> None:
             session.execute(delete(table).where(table.model_id == model.id))
         session.delete(model)
     shutil.rmtree(studio.models / model_id, ignore_errors=True)
+    if _twin(studio, model.sha256) is None:
+        shutil.rmtree(layouts_folder(studio, model.sha256), ignore_errors=True)
 
 
 def empty_bin(studio: Studio, older_than: float = DAYS_IN_BIN * 86400) -> int:
@@ -285,6 +287,11 @@ def empty_bin(studio: Studio, older_than: float = DAYS_IN_BIN * 86400) -> int:
 
 
 # --- words
+
+
+def check_words(words: Words) -> None:
+    """Raises InputError for words that would not do."""
+    _say(Model(card={}), words)
 
 
 def _say(model: Model, words: Words) -> list[str]:
@@ -349,6 +356,11 @@ def _join_family(session: Session, model: Model) -> None:
 
 
 # --- files
+
+
+def layouts_folder(studio: Studio, sha256: str) -> Path:
+    """Where copies of a LoRA file lie that have other programs' key names; may be deleted at any time."""
+    return studio.root / "layouts" / sha256[:32]
 
 
 def copy_file(source: Path, target: Path) -> None:

@@ -30,6 +30,7 @@ JOBS = {
     "draw": "drawing",
     "evaluate": "evaluating",
     "prompts": "prompting",
+    "publish": "publishing",
 }
 
 

@@ -22,7 +22,8 @@ from likeness.sample.sampler import Request, draw, encode_texts, save_png
 
 
 def run(folder: Path) -> int:
-    """`job.json`: base, parts_from, loras [{path, strength}], requests [Request], outputs [path], hardware."""
+    """`job.json`: base, parts_from, loras [{path, strength}], requests [Request], outputs [path], hardware; it may have
+    strengths of all LoRAs for each request, and `go_on`, to leave pictures alone that are there already."""
     job: dict[str, Any] = json.loads((folder / "job.json").read_text())
     log = EventLog(folder / "events.jsonl")
     card = resolve_base(job["base"], choice=Choice(parts_from=job.get("parts_from")))
@@ -38,9 +39,16 @@ def run(folder: Path) -> int:
     family = open_family(card, placement)
     conditions = [encode_texts(family, r) for r in requests]
     apply_loras(family, loras)
+    own = [strength for _, strength in loras]
+    strengths: list[list[float]] = job.get("strengths") or [own] * len(requests)
     began = time.monotonic()
     for number, (request, output) in enumerate(zip(requests, job["outputs"], strict=True)):
         log.write(Stage(name="sampling", done=number, total=len(requests)))
+        if job.get("go_on") and Path(output).exists():
+            continue
+        if strengths[number] != own:
+            own = strengths[number]
+            set_strengths(family.networks, {f"lora{n}": strength for n, strength in enumerate(own)})
         save_png(Path(output), draw(family, request, conditions[number]), request)
     result = {
         "base": {"name": card.name, "location": card.location},
@@ -50,8 +58,8 @@ def run(folder: Path) -> int:
         "device": str(placement.device),
         "loras": job["loras"],
         "pictures": [
-            {**asdict(r), "path": o, "generator": f"torch.Generator().manual_seed({r.seed})"}
-            for r, o in zip(requests, job["outputs"], strict=True)
+            {**asdict(r), "path": o, "generator": f"torch.Generator().manual_seed({r.seed})", "strengths": s}
+            for r, o, s in zip(requests, job["outputs"], strengths, strict=True)
         ],
         "seconds": round(time.monotonic() - began, 3),
     }
