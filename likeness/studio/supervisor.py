@@ -19,12 +19,11 @@ from typing import Any
 from likeness.errors import InputError, Interrupted
 from likeness.service.workers import RESULT_NAME, last_words, spawn
 from likeness.store.tables import Job
-from likeness.studio import queue
+from likeness.studio import preferences, queue
 from likeness.studio.workspace import Studio
 
 MOST_ATTEMPTS = 3  # after which a job whose process is killed again and again is given up
 TICK_SECONDS = 0.25
-LIGHT_LANES = 2  # jobs without a device at a time
 LOCK, PID, OUTCOME = "lock", "pid", "outcome.json"
 JOB_FOLDER = "LIKENESS_JOB"  # environment variable: where the worker writes pid and outcome
 
@@ -34,8 +33,9 @@ Listener = Callable[[Studio, Job], None]
 
 
 class Supervisor:
-    """`endings` by verb; `listeners` are told of each job that ended, after all else. Raises InputError where another
-    process runs the queue of this workspace."""
+    """`devices`: where jobs go, unless the settings name others; may be changed at any time. `endings` by verb;
+    `listeners` are told of each job that ended, after all else. Raises InputError where another process runs the queue
+    of this workspace."""
 
     def __init__(
         self,
@@ -89,10 +89,11 @@ class Supervisor:
                 self._interrupt(job)
         running = queue.listed(self.studio, states=["running"])
         busy = {job.device for job in running if not job.light}
-        for device in self.devices:
+        asked = preferences.get(self.studio, preferences.Queue)
+        for device in asked.devices or self.devices:
             if device not in busy and (job := queue.claim(self.studio, device, light=False)):
                 self._start(job)
-        for _ in range(LIGHT_LANES - sum(job.light for job in running)):
+        for _ in range(asked.light_jobs - sum(job.light for job in running)):
             if job := queue.claim(self.studio, "", light=True):
                 self._start(job)
 

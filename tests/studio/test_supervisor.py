@@ -15,7 +15,7 @@ import pytest
 from likeness.errors import InputError
 from likeness.service.workers import Order
 from likeness.store.tables import Job
-from likeness.studio import queue, supervisor
+from likeness.studio import preferences, queue, supervisor
 from likeness.studio.queue import Entry
 from likeness.studio.supervisor import Supervisor
 from likeness.studio.workspace import Studio
@@ -277,3 +277,17 @@ def test_a_real_worker_leaves_word(studio: Studio, monkeypatch: pytest.MonkeyPat
     wait(lambda: state(studio, job) == "failed")
     outcome = json.loads((studio.jobs / job.id / "outcome.json").read_text())
     assert outcome["code"] != 0 and "nowhere" in str(queue.get(studio, job.id).error)
+
+
+def test_settings_say_where_jobs_run_and_take_effect_at_once(
+    studio: Studio, supervised: Callable[..., Supervisor]
+) -> None:
+    preferences.change(studio, "queue", {"devices": ["cuda:1"], "light_jobs": 1})
+    supervised("cpu")
+    jobs = [add(studio, light=light, steps=100_000) for light in (False, False, True, True)]
+    wait(lambda: len(queue.listed(studio, states=["running"])) == 2)
+    assert queue.get(studio, jobs[0].id).device == "cuda:1"
+    preferences.change(studio, "queue", {"devices": ["cuda:1", "mps"], "light_jobs": 2})
+    wait(lambda: len(queue.listed(studio, states=["running"])) == 4)
+    assert queue.get(studio, jobs[1].id).device == "mps"
+    wait(lambda: all((studio.jobs / job.id / "pid").exists() for job in jobs))
