@@ -1,11 +1,10 @@
-"""Where the pages are of what a job is for."""
+"""Where the page is of what a job is for."""
 
 from likeness.store.tables import Job
-
-_PAGES = {"run": "/runs/", "dataset": "/datasets/", "model": "/library/"}
+from likeness.studio.notices import page_of
 
 
 def of_job(job: Job) -> str:
-    """The page of a job's subject; where it has none, the job's own."""
-    kind, _, name = job.subject.partition(":")
-    return f"{_PAGES[kind]}{name}" if kind in _PAGES and name else f"/queue/{job.id}"
+    """As in a notice of its end; but where it is for nothing that has a page, the job's own."""
+    found = page_of(job, "")
+    return f"/queue/{job.id}" if found == "/queue" else found

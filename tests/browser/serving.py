@@ -109,4 +109,4 @@ def unnamed(page: Chrome) -> list[str]:
 
 def complaints(page: Chrome) -> list[str]:
     """What the console says: failed loads, broken policy, errors of scripts."""
-    return [entry["message"] for entry in page.get_log("browser")]
+    return [entry["message"] for entry in page.get_log("browser") if entry["level"] in ("WARNING", "SEVERE")]

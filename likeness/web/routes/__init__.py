@@ -1,5 +1,5 @@
 """One module for each group of pages, each with a `router`."""
 
-from likeness.web.routes import home, queue
+from likeness.web.routes import home, login, queue, settings
 
-PAGES = (home.router, queue.router)
+PAGES = (home.router, queue.router, settings.router, login.router)
