@@ -10,10 +10,10 @@ from pydantic.fields import FieldInfo
 from likeness.studio.preferences import Group
 
 _LABELS = {
-    "on": "Switched on", "to": "To", "sender": "From", "host": "SMTP server", "user": "User", "jobs": "Tell of",
+    "to": "To", "sender": "From", "host": "SMTP server", "user": "User", "jobs": "Tell of",
     "security": "Encryption", "urls": "Addresses", "secret": "Secret to sign with", 
     "light_jobs": "Jobs without a device",
-    "devices": "Devices that jobs may use", "allow_private": "Also to this machine and its network",
+    "devices": "Devices that jobs may use",
     "most_megabytes": "Most megabytes", "seconds": "Most seconds", "servers": "Servers for captions",
 }  # fmt: skip
 _WORDS = {"trainings": "trainings", "all": "all jobs", "starttls": "STARTTLS", "tls": "TLS"}

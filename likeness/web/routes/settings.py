@@ -20,8 +20,8 @@ TITLES = {
     "queue": "Queue",
     "imports": "Files from the web",
     "captions": "Servers for captions",
-    "mail": "E-mail when a job has ended",
-    "webhooks": "Webhooks when a job has ended",
+    "mail": "E-mail",
+    "webhooks": "Webhooks",
 }
 NOTICES = ("mail", "webhooks")  # the groups that are on a page of their own
 
