@@ -83,3 +83,13 @@ def empty_bin(studio: Studio, older_than: float) -> int:
     for path in gone:
         path.unlink(missing_ok=True)
     return len(gone)
+
+
+def settings_told(row: Picture) -> dict[str, Any]:
+    """What drew a picture, for those who see it elsewhere: LoRAs by their names."""
+    plain = ("seed", "width", "height", "steps", "guidance", "negative_prompt")
+    loras = [{"name": use.get("name"), "strength": use.get("strength")} for use in row.settings.get("loras") or []]
+    settings = {key: row.settings[key] for key in plain if row.settings.get(key) not in (None, "")}
+    strength = loras[0]["strength"] if len(loras) == 1 else None
+    return {"prompt": row.prompt, **settings, **({"loras": loras} if len(loras) > 1 else {}),
+            **({"strength": strength} if strength is not None else {})}  # fmt: skip

@@ -23,7 +23,7 @@ from likeness.errors import InputError, NotFound
 from likeness.report.history import mapping
 from likeness.service import samples
 from likeness.service.samples import LoraUse, SampleJob
-from likeness.service.workers import JOB_NAME
+from likeness.service.workers import JOB_NAME, Order
 from likeness.store.tables import Job, Picture, new_id
 from likeness.studio import lora_choice, queue, reference_pictures
 from likeness.studio.lora_choice import Chosen, LoraChoice, TriggerHelp
@@ -116,6 +116,7 @@ def check(studio: Studio, request: GenerationRequest) -> Checked:
         strengths=request.strengths,
         go_on=True,
     )
+    _order(job, studio.pictures)
     triggers = lora_choice.trigger_help(request.prompt, chosen)
     warnings = triggers.in_words() + lora_choice.doubts(chosen, base.name)
     if references and not all(c.kind in ("edit", "") for c in chosen):
@@ -127,11 +128,7 @@ def generate(studio: Studio, request: GenerationRequest) -> Generation:
     """Queue pictures to be drawn. Raises InputError, and Conflict where too many jobs wait."""
     checked = check(studio, request)
     job_id = new_id()
-    job = replace(checked.job, output=studio.pictures / job_id)
-    try:
-        order = samples.order(job, studio.jobs / job_id)
-    except InputError as e:
-        raise in_fields(e, _FIELDS) from e
+    order = _order(checked.job, studio.pictures / job_id)
     total = len(order.content["requests"])
     title = f"{total} {'picture' if total == 1 else 'pictures'}: {one_line(request.prompt)[:80]}"
     extra: dict[str, Any] = {
@@ -141,6 +138,14 @@ def generate(studio: Studio, request: GenerationRequest) -> Generation:
         "total": total,
     }
     return Generation(queue.submit(studio, order, Entry(title, SUBJECT, extra), job_id), [], total)
+
+
+def _order(job: SampleJob, folder: Path) -> Order:
+    """Writes nothing. Raises InputError."""
+    try:
+        return samples.order(job, folder)
+    except InputError as e:
+        raise in_fields(e, _FIELDS) from e
 
 
 def _settled(request: GenerationRequest, checked: Checked) -> GenerationRequest:

@@ -25,10 +25,14 @@ _EPOCH = re.compile(r"(?P<run>.+)[/:](epoch-)?(?P<epoch>\d{1,6})")
 
 @dataclass(frozen=True)
 class LoraChoice:
-    """`lora`: 'model:ID' or 'model:NAME', or just the ID; 'run:NAME/EPOCH'. `strength`: None for the model's own."""
+    """`lora`: 'model:ID' or 'model:NAME', or just the ID; 'run:NAME/EPOCH'. `strength`: None for the model's own.
+
+    `epoch`: of the run 'run:NAME', or another one of the run that a model came from.
+    """
 
     lora: str
     strength: float | None = None
+    epoch: int | None = None
 
 
 @dataclass(frozen=True)
@@ -67,8 +71,13 @@ def _chosen(studio: Studio, choice: LoraChoice) -> Chosen:
     if choice.strength is not None and not low <= choice.strength <= high:
         raise InputError(f"loras: strength {choice.strength:g} is out of range. Fix: from {low:g} to {high:g}")
     if choice.lora.startswith(RUN):
-        return _of_run(studio, choice.lora.removeprefix(RUN), 1.0 if choice.strength is None else choice.strength)
+        text = choice.lora.removeprefix(RUN) + ("" if choice.epoch is None else f"/{choice.epoch}")
+        return _of_run(studio, text, 1.0 if choice.strength is None else choice.strength)
     model = find_model(studio, choice.lora.removeprefix(MODEL))
+    if choice.epoch not in (None, model.epoch):
+        if model.run is None:
+            raise InputError(f"loras: '{model.name}' has one file only, whatever its epoch. Fix: leave the epoch out")
+        return _of_run(studio, f"{model.run}/{choice.epoch}", 1.0 if choice.strength is None else choice.strength)
     strength = model.strength if choice.strength is None else choice.strength
     return of_model(studio, model, strength)
 

@@ -1,0 +1,60 @@
+"""Links by which a model may be looked at without a key."""
+
+from fastapi import APIRouter, Request
+from pydantic import Field
+
+from likeness.api.shapes import Asked, Opened, Told
+from likeness.studio import models, shares
+
+router = APIRouter(tags=["shares"])
+
+
+class ShareAsked(Asked):
+    days: float = Field(default=shares.USUAL_DAYS, description=f"Until it expires; at most {shares.MOST_DAYS:g}.")
+
+
+class ShareTold(Told):
+    id: str
+    model_id: str
+    created: float
+    expires: float
+
+
+class LinkTold(ShareTold):
+    token: str = Field(description="Told this once.")
+    path: str
+    url: str
+
+
+class SharesTold(Told):
+    shares: list[ShareTold]
+
+
+@router.post("/models/{model_id}/shares", status_code=201)
+def share_model(request: Request, studio: Opened, model_id: str, asked: ShareAsked) -> LinkTold:
+    """Make a link: whoever has it sees and fetches the model, until it expires or is revoked."""
+    link = shares.share(studio, model_id, asked.days)
+    row = link.share
+    return LinkTold(
+        id=row.id, model_id=row.model_id, created=row.created, expires=row.expires, token=link.token, path=link.path,
+        url=f"{str(request.base_url).rstrip('/')}{link.path}",
+    )  # fmt: skip
+
+
+@router.get("/models/{model_id}/shares")
+def list_model_shares(studio: Opened, model_id: str) -> SharesTold:
+    """Links to a model that work still."""
+    models.get(studio, model_id)
+    return SharesTold(shares=[ShareTold.model_validate(row) for row in shares.listed(studio, model_id)])
+
+
+@router.get("/shares")
+def list_shares(studio: Opened) -> SharesTold:
+    """All links that work still."""
+    return SharesTold(shares=[ShareTold.model_validate(row) for row in shares.listed(studio)])
+
+
+@router.delete("/shares/{share_id}", status_code=204)
+def revoke_share(studio: Opened, share_id: str) -> None:
+    """Let a link work no longer."""
+    shares.revoke(studio, share_id)
