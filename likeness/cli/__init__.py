@@ -86,6 +86,14 @@ def train(
     return 0
 
 
+app.command(
+    "likeness.cli.serve:serve",
+    name="serve",
+    help="Open the studio: train, compare and generate in the browser, over REST and through MCP.",
+)
+app.command(
+    "likeness.cli.keys:keys", name="keys", help="Make, list and revoke the keys with which the studio is called."
+)
 app.command("likeness.cli.runs:runs", name="runs", help="List the runs of a workspace, and which went out from which.")
 app.command(
     "likeness.cli.compare:compare",
