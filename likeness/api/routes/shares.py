@@ -1,6 +1,6 @@
 """Links by which a model may be looked at without a key."""
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
 from pydantic import Field
 
 from likeness.api.shapes import Asked, Opened, Told
@@ -31,10 +31,11 @@ class SharesTold(Told):
 
 
 @router.post("/models/{model_id}/shares", status_code=201)
-def share_model(request: Request, studio: Opened, model_id: str, asked: ShareAsked) -> LinkTold:
+def share_model(request: Request, response: Response, studio: Opened, model_id: str, asked: ShareAsked) -> LinkTold:
     """Make a link: whoever has it sees and fetches the model, until it expires or is revoked."""
     link = shares.share(studio, model_id, asked.days)
     row = link.share
+    response.headers["Cache-Control"] = "no-store"  # nor is the answer kept for an idempotency key
     return LinkTold(
         id=row.id, model_id=row.model_id, created=row.created, expires=row.expires, token=link.token, path=link.path,
         url=f"{str(request.base_url).rstrip('/')}{link.path}",
