@@ -128,11 +128,7 @@ def _write_trigger(folder: Path, e: Example) -> Iterator[Change]:
     if own is None:
         return  # drawn from several, or from a list, a name or the settings: not ours to write into
     file, before = own
-    variant = find_variant(before, e.trigger)
-    if variant:
-        after, why = before.replace(variant, e.trigger), f"'{variant}' is now '{e.trigger}'"
-    else:
-        after, why = f"{e.trigger}, {before.strip()}\n", f"'{e.trigger}' put in front"
+    after, why = with_trigger(before, e.trigger)
     name = _relative(folder, file)
     kept = _free(folder, f"{KEPT}/originals/{name}")
     durable.write_bytes(folder / kept, file.read_bytes())
@@ -140,6 +136,14 @@ def _write_trigger(folder: Path, e: Example) -> Iterator[Change]:
     _note(folder, change)
     durable.write_text(file, after)
     yield change
+
+
+def with_trigger(text: str, trigger: str) -> tuple[str, str]:
+    """A caption that lacks the trigger, with it; and what was done to it."""
+    variant = find_variant(text, trigger)
+    if variant:
+        return text.replace(variant, trigger), f"'{variant}' is now '{trigger}'"
+    return f"{trigger}, {text.strip()}\n", f"'{trigger}' put in front"
 
 
 def _own_text(e: Example) -> tuple[Path, str] | None:

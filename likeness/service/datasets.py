@@ -17,6 +17,7 @@ from likeness.dataset.geometry import cut_out, with_crops
 from likeness.dataset.index import Index
 from likeness.dataset.ingest import Reading, read_dataset
 from likeness.dataset.manifest import Example
+from likeness.dataset.metadata import METADATA_NAMES
 from likeness.dataset.pairs import is_side
 from likeness.dataset.problems import Problem
 from likeness.errors import InputError
@@ -132,9 +133,11 @@ def _read(path: Path, trigger: str, kind: str, index: Index, subfolders: bool) -
 
 
 def kind_of(path: Path) -> str:
-    """'edit' for a folder with one of the sides of a pair in it."""
+    """'edit' for a folder with one of the sides of a pair, or a list of pairs, in it."""
     if not path.is_dir():
         return "character"
+    if (path / METADATA_NAMES[0]).is_file():
+        return "edit"
     return "edit" if any(is_side(p.name) for p in path.iterdir() if p.is_dir()) else "character"
 
 

@@ -5,7 +5,7 @@ Instructions lie in text files beside the pictures after, as captions do, so tha
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from likeness import durable
@@ -31,15 +31,18 @@ def read(files: Path) -> list[Row]:
     return [_row(place, files) for place in _places(files)]
 
 
+def ensure(files: Path, step: Recorder | None = None) -> None:
+    """Write the list where pairs are told from names or folders: what they are called may change then."""
+    if not (files / NAME).exists() and (rows := read(files)):
+        write(files, rows, step)
+
+
 def write(files: Path, rows: Sequence[Row], step: Recorder | None = None) -> None:
-    """Replace the list. Instructions that stood in an older list of another hand go into text files, where there are
-    none."""
+    """Replace the list. Instructions that other layouts keep elsewhere go where this one looks for them: beside the
+    pictures after."""
     record = Authorship(files)
     for place in _places(files):
-        if place.fixed and place.listed and not place.file.exists():
-            if step:
-                step.keep(record.name(place))
-            durable.write_text(place.file, place.listed + "\n")
+        _move_text(place, record, step)
     if step:
         step.keep(NAME)
     lines = ({"before": list(r.sources) if len(r.sources) > 1 else r.sources[0], "after": r.target} for r in rows)
@@ -65,6 +68,25 @@ def rename(files: Path, names: dict[str, str], step: Recorder) -> None:
     renamed = [Row(tuple(names.get(s, s) for s in r.sources), names.get(r.target, r.target)) for r in rows]
     if renamed != rows:
         write(files, renamed, step)
+
+
+def _move_text(place: Place, record: Authorship, step: Recorder | None) -> None:
+    """The instruction of a pair to where the list looks for it."""
+    own = replace(place, file=place.pictures[-1].with_suffix(place.file.suffix), fixed=False)
+    in_list = place.listed if place.fixed else None
+    text = in_list or record.text(place)
+    if not text or (not in_list and own.file == place.file):
+        return
+    if step:
+        step.keep(record.name(own))
+    if not in_list and record.author(place) == "machine":
+        record.write(own, text, moved_from=record.name(place))
+    else:
+        durable.write_text(own.file, text + "\n")
+    if own.file != place.file and place.file.exists():
+        if step:
+            step.keep(record.name(place))
+        place.file.unlink()
 
 
 def _places(files: Path) -> list[Place]:

@@ -66,7 +66,14 @@ def freeze(studio: Studio, dataset: str, note: str = "") -> DatasetVersion:
         if same is not None and _folder(studio, row.id, same.number).is_dir():
             return same
         number = same.number if same is not None else (last or 0) + 1
-        durable.write_folder(_folder(studio, row.id, number), lambda folder: copy_files(files, folder))
+
+        def fill(folder: Path) -> None:
+            nonlocal digest
+            copy_files(files, folder)  # pictures come and go under the lock alone, but a captioner may be at work
+            digest = _digest({name: digests.get(name, "") if is_picture(Path(name)) else _text_digest(folder / name)
+                              for name in names_in(folder)})  # fmt: skip
+
+        durable.write_folder(_folder(studio, row.id, number), fill)
         version = DatasetVersion(dataset_id=row.id, number=number, digest=digest, pictures=pictures, note=note)
         with studio.database.session() as session:
             version = session.merge(version)
@@ -145,7 +152,7 @@ def bring_back(studio: Studio, dataset: str, number: int) -> Difference:
 
 def copy_files(source: Path, folder: Path) -> None:
     """All that belongs to a dataset, and who wrote its captions: pictures linked, the others copied."""
-    for name in _names(source):
+    for name in names_in(source):
         steps.preserve(source / name, folder / name)
         if is_picture(folder / name):
             os.chmod(folder / name, steps.PICTURE_MODE)
@@ -178,7 +185,7 @@ def _folder(studio: Studio, dataset_id: str, number: int) -> Path:
     return folder_of(studio, dataset_id) / "versions" / str(number)
 
 
-def _names(folder: Path) -> list[str]:
+def names_in(folder: Path) -> list[str]:
     """All files that are not hidden, in natural order, as paths below the folder."""
     if not folder.is_dir():
         return []
@@ -189,7 +196,7 @@ def _names(folder: Path) -> list[str]:
 def _digests(folder: Path) -> Mapping[str, str]:
     """SHA-256 of each file, by name. Those of pictures are remembered; captions count as they are trained, on one
     line."""
-    names = _names(folder)
+    names = names_in(folder)
     found = {name: _text_digest(folder / name) for name in names if not is_picture(Path(name))}
     pictures = [folder / name for name in names if is_picture(Path(name))]
     with open_index() as index:
