@@ -32,14 +32,12 @@ def ago(moment: float) -> str:
     past = time.time() - moment
     if past < 45:
         return "just now"
-    if past < 7 * 86400:
-        return f"{duration(past).split(' min')[0]} min ago" if past < 3600 else f"{_largest(past)} ago"
-    return date(moment).split(" ")[0]
-
-
-def _largest(seconds: float) -> str:
-    hours = round(seconds / 3600)
-    return f"{hours} h" if hours < 24 else f"{round(hours / 24)} d"
+    minutes, hours = round(past / 60), round(past / 3600)
+    if minutes < 60:
+        return f"{max(1, minutes)} min ago"
+    if hours < 24:
+        return f"{hours} h ago"
+    return f"{round(past / 86400)} d ago" if past < 7 * 86400 else date(moment).split(" ")[0]
 
 
 def date(moment: float) -> str:
