@@ -9,7 +9,7 @@ from fastapi import APIRouter, FastAPI
 from likeness import __version__
 from likeness.api.gate import Access, Gate, WrongKeys
 from likeness.api.idempotency import Idempotency
-from likeness.api.problems import add_handlers
+from likeness.api.problems import ANSWERS, add_handlers
 from likeness.api.routes import ROUTERS
 from likeness.studio.workspace import Studio
 from likeness.web.app import add_pages
@@ -44,7 +44,7 @@ def create_app(studio: Studio, *, access: Access | None = None) -> FastAPI:
     app.add_middleware(Idempotency, studio=studio, prefix=PREFIX)
     app.add_middleware(Gate, studio=studio, access=access, wrong_keys=app.state.wrong_keys)
     add_handlers(app)
-    api = APIRouter(prefix=PREFIX)
+    api = APIRouter(prefix=PREFIX, responses=ANSWERS)
     for router in ROUTERS:
         api.include_router(router)
     app.include_router(api)

@@ -19,6 +19,37 @@ _TITLES = {
     500: "Server error", 503: "Not now", 507: "Disk full",
 }  # fmt: skip
 
+_TEXT = {"type": "string"}
+# For OpenAPI: what every route answers where something is wrong with the request.
+ANSWERS: dict[int | str, dict[str, Any]] = {
+    "4XX": {
+        "description": "What is wrong, in which field, and the fix.",
+        "content": {
+            "application/problem+json": {
+                "schema": {
+                    "title": "Problem",
+                    "type": "object",
+                    "required": ["type", "title", "status", "detail", "errors"],
+                    "properties": {
+                        "type": _TEXT,
+                        "title": _TEXT,
+                        "status": {"type": "integer"},
+                        "detail": _TEXT,
+                        "errors": {
+                            "type": "array",
+                            "items": {
+                                "type": "object",
+                                "required": ["field", "message", "fix"],
+                                "properties": {"field": _TEXT, "message": _TEXT, "fix": _TEXT},
+                            },
+                        },
+                    },
+                }
+            }
+        },
+    }
+}
+
 
 def problem(status: int, *problems: str, headers: dict[str, str] | None = None) -> JSONResponse:
     """An answer that tells of problems; each may be 'FIELD: what is wrong. Fix: what to do'."""

@@ -1,6 +1,6 @@
 """One module for each noun, each with a `router`."""
 
-from likeness.api.routes import generations, jobs, keys, merges, models, settings, shares
+from likeness.api.routes import generations, jobs, keys, machine, merges, models, run_results, runs, settings, shares
 
 ROUTERS = (
     jobs.router,
@@ -8,6 +8,9 @@ ROUTERS = (
     settings.router,
     generations.router,
     merges.router,
+    machine.router,
     models.router,
+    runs.router,
+    run_results.router,
     shares.router,
 )

@@ -356,16 +356,17 @@ def layout_file(studio: Studio, lora: str, layout: Layout) -> FileResponse:
 @router.get("/{model_id}/layouts/{layout}")
 def get_layout(studio: Opened, model_id: str, layout: Layout) -> ConvertedTold:
     """Whether it can be fetched in a layout: none (not asked for), made (being made), ready, or failed."""
-    return _converted(layout, layouts.converted(studio, f"model:{model_id}", layout))
+    return layout_told(layout, layouts.converted(studio, f"model:{model_id}", layout))
 
 
 @router.post("/{model_id}/layouts/{layout}", status_code=202)
 def make_layout(studio: Opened, model_id: str, layout: Layout) -> ConvertedTold:
     """Have the file made with the key names that another program reads."""
-    return _converted(layout, layouts.convert(studio, f"model:{model_id}", layout))
+    return layout_told(layout, layouts.convert(studio, f"model:{model_id}", layout))
 
 
-def _converted(layout: Layout, found: layouts.Converted) -> ConvertedTold:
+def layout_told(layout: Layout, found: layouts.Converted) -> ConvertedTold:
+    """How it stands with a LoRA in a layout."""
     job = JobTold.model_validate(found.job) if found.job else None
     return ConvertedTold(layout=layout, state=found.state, file_name=found.file_name, job=job)
 
