@@ -19,6 +19,7 @@ from likeness.dataset.manifest import Example
 from likeness.service.machine import Device, Machine
 from likeness.service.runs import Prepared
 
+Fits = Literal["yes", "tight", "no", "unknown"]
 UNKNOWN = "not known until the first steps"
 PROCESS = 0.8e9  # bytes: libraries, and what a device needs for itself
 CHECKPOINTING = 1.43  # times as long: the forward pass is done twice
@@ -27,6 +28,7 @@ BYTES = {"fp32": 4.0, "bf16": 2.0, "fp16": 2.0}  # of a weight
 QUANTIZED = {"int8": 1.02, "fp8": 1.02, "nf4": 0.56, "int4": 0.56}  # of the denoiser's, with what stays as it was
 OPTIMIZER = {"adamw": 8, "adamw8bit": 2, "prodigy": 16, "adafactor": 1, "lion": 4}  # bytes of state for a number
 SAME_RUN, SCALED_RUN = 0.15, 0.4  # how far off a figure from an earlier run may be
+SLOWEST = 60.0  # seconds a step; a base that takes longer is of no use on a machine
 ROOM = 0.92  # of a device's memory that a run can have
 PIXEL = 1.7  # bytes of a test picture in PNG
 
@@ -50,7 +52,7 @@ class Cost:
     disk: Figure
     download: Figure
     device: Device
-    fits: Literal["yes", "tight", "no", "unknown"]
+    fits: Fits
     why: str
     fixes: tuple[Suggestion, ...] = ()
 
@@ -92,19 +94,18 @@ def estimate(prepared: Prepared, machine: Machine, earlier: Sequence[Measured] =
     return Cost(plan.steps, time, memory, disk, download, device, fits, why, fixes)
 
 
-def fit_of(
-    card: Card, machine: Machine, earlier: Sequence[Measured] = ()
-) -> tuple[Literal["yes", "tight", "no", "unknown"], str, tuple[str, ...]]:
+def fit_of(card: Card, machine: Machine, earlier: Sequence[Measured] = ()) -> tuple[Fits, str, tuple[str, ...]]:
     """Whether a base can be trained here with one picture at a time at its own resolution, why, and with which
-    settings ('hardware.checkpointing: blocks')."""
+    settings, such as 'hardware.checkpointing: blocks'."""
     config = RunConfig.model_validate({"name": "x", "base": card.name, "data": {"datasets": [{"path": "x"}]}})
     device, size = machine.devices[0], size_of(card)
     alike = [m for m in earlier if m.base == card.location and _type(m.device) == _type(device.name)]
-    memory = _memory(config, card, size, device, alike)
-    fits, why = _fit(memory, Figure(0, 0, ""), _download(card), device, machine)
-    if fits == "yes" or fits == "unknown":
-        return fits, why, ()
-    found = list(_fixes(config, card, size, device))
+    fits, why = _fit(_memory(config, card, size, device, alike), Figure(0, 0, ""), _download(card), device, machine)
+    if size and size.operations and device.flops and not alike:
+        seconds = size.operations / (device.flops * math.sqrt(SHARE[0] * SHARE[1]))
+        if seconds > SLOWEST:
+            return "no", f"one picture would take some {seconds / 60:.0f} minutes a step on {device.title}", ()
+    found = list(_fixes(config, card, size, device)) if fits in ("tight", "no") else []
     if not found:
         return fits, why, ()
     settings = tuple(f"{fix.field}: {fix.value}" for fix in found)
@@ -284,9 +285,7 @@ def _download(card: Card) -> Figure:
 # --- whether it fits
 
 
-def _fit(
-    memory: Figure, disk: Figure, download: Figure, device: Device, machine: Machine
-) -> tuple[Literal["yes", "tight", "no", "unknown"], str]:
+def _fit(memory: Figure, disk: Figure, download: Figure, device: Device, machine: Machine) -> tuple[Fits, str]:
     need = (disk.low or 0) + (download.low or 0)
     if need > machine.free_disk_bytes:
         free = machine.free_disk_bytes / 1e9
