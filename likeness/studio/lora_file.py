@@ -80,10 +80,10 @@ def _header(path: Path) -> tuple[dict[str, dict[str, Any]], dict[str, str], int]
     with path.open("rb") as f:
         start = f.read(8)
         length = int.from_bytes(start, "little")
-        if start.startswith(_PICKLES):
-            raise _bad("is a pickle or an archive, which can run code of its own when it is opened", "give the LoRA as "
-                       "a .safetensors file")  # fmt: skip
         if len(start) < 8 or not 2 <= length <= size - 8:
+            if start.startswith(_PICKLES):
+                raise _bad("is a pickle or an archive, which can run code of its own when it is opened", "give the "
+                           "LoRA as a .safetensors file")  # fmt: skip
             raise _bad("is cut off, or no safetensors file", "copy or download it again")
         if length > MOST_HEADER_BYTES:
             raise _bad(f"has a header of {length:,} bytes, more than any LoRA needs", "give another file")
