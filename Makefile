@@ -8,7 +8,7 @@ TORCH  ?= torch==2.13.0
 TORCH_INDEX ?=
 DEMO   ?= runs
 
-.PHONY: setup demo test check types bench learning scorecard-validation starter starter-companions starter-examples docs clean fuzz bench-large
+.PHONY: setup demo test check types bench learning scorecard-validation starter starter-companions starter-examples docs clean fuzz fuzz-api bench-large
 setup: $(VENV)/.done
 
 $(VENV)/.done: pyproject.toml
@@ -63,6 +63,10 @@ starter-examples: setup
 # Hostile datasets by the thousand, ten minutes of them.
 fuzz: setup
 	$(BIN)/python -m benchmarks.fuzz_dataset --minutes 10
+
+# Every operation of the REST interface, asked for in hundreds of right and wrong ways.
+fuzz-api: setup
+	FUZZ_EXAMPLES=$(or $(EXAMPLES),300) $(BIN)/python -m pytest -q tests/api/test_openapi.py
 
 # Index, check and plan 100,000 pictures: speed and memory.
 bench-large: setup
