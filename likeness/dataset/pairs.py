@@ -254,14 +254,18 @@ def _conditions(pictures: Iterable[Path]) -> dict[Path, Path]:
 
 def _from_rows(rows: Iterable[Row], listed_in: Path, find_mask: FindMask, remarks: Remarks) -> list[Candidate]:
     real_root = os.path.realpath(listed_in.parent)
-    found: list[Candidate] = []
+    sides: list[tuple[Row, Path, tuple[Path, ...]]] = []
     for row in rows:
         after, *before = _row_paths(row, listed_in.parent, real_root, remarks)
-        if after is None or not before or None in before:
-            continue
-        references = tuple(f for f in before if f)
+        if after is not None and before and None not in before:
+            sides.append((row, after, tuple(f for f in before if f)))
+    outcomes = {after for _, after, _ in sides}
+    found: list[Candidate] = []
+    for row, after, references in sides:
         mask = row_mask(row, listed_in.parent, real_root, remarks) if row.mask else find_mask(after)
-        bases = () if row.captions else (_base(after), _base(references[0]))
+        # A text beside the picture before is of the pair that leads to that one, where there is such a pair.
+        own = (after,) if references[0] in outcomes else (after, references[0])
+        bases = () if row.captions else tuple(map(_base, own))
         found.append(Candidate(after, row.where, bases, 'its row as "instruction"', references, mask, row))
     return found
 

@@ -1,8 +1,8 @@
 """Datasets: pictures with captions, or pairs, in the workspace.
 
 Files are the truth; the database holds names and versions. All functions take the studio and a dataset's id or name.
-Besides those below: `arrivals` (files, archives, folders put in), `captions`, `pairs`, `crops`, `checking` (findings and
-their fixes), `jobs` (captioning, enlarging), `steps` (undo) and `copying` (export, duplicates).
+Besides those below: `arrivals` (files, archives, folders put in), `captions`, `pairs`, `crops`, `checking` (findings
+and their fixes), `jobs` (captioning, enlarging), `steps` (undo) and `copying` (export, duplicates).
 """
 
 from likeness.studio.datasets.files import add, add_text, find, path_of, remove
