@@ -7,6 +7,7 @@ for everything, and `sweep` removes what a killed process left.
 import json
 import os
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ def write_text(path: Path, text: str) -> None:
 def write_with(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a temporary file beside `path`, then flush and rename it into place."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{PARTIAL}{os.getpid()}-{path.name}")
+    partial = path.with_name(f"{PARTIAL}{_writer()}-{path.name}")
     try:
         write(partial)
         with partial.open("rb+") as f:
@@ -45,7 +46,7 @@ def write_folder(path: Path, fill: Callable[[Path], object]) -> None:
     Raises OSError (for example a full disk) and then leaves the old folder.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial, old = (path.with_name(f"{PARTIAL}{os.getpid()}-{kind}-{path.name}") for kind in ("new", "old"))
+    partial, old = (path.with_name(f"{PARTIAL}{_writer()}-{kind}-{path.name}") for kind in ("new", "old"))
     try:
         partial.mkdir()
         fill(partial)
@@ -61,6 +62,11 @@ def write_folder(path: Path, fill: Callable[[Path], object]) -> None:
             os.replace(old, path)
         shutil.rmtree(old, ignore_errors=True)
     flush_folder(path.parent)
+
+
+def _writer() -> str:
+    """Whoever writes now: two threads that write the same file do not share a temporary one."""
+    return f"{os.getpid()}-{threading.get_native_id()}"
 
 
 def order_metadata(path: Path) -> None:

@@ -2,7 +2,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -128,3 +130,15 @@ def test_a_folder_is_whole_or_the_old_one(tmp_path: Path) -> None:
         with pytest.raises(type(error)):
             durable.write_folder(path, fill("third", error))
         assert (path / "inner/file").read_text() == "second" and list(tmp_path.iterdir()) == [path]
+
+
+def test_threads_that_write_the_same_file_do_not_meet(tmp_path: Path) -> None:
+    together = threading.Barrier(4)
+
+    def write_slowly(partial: Path) -> None:
+        partial.write_bytes(b"whole")
+        together.wait(10)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: durable.write_with(tmp_path / "file", write_slowly), range(4)))
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]

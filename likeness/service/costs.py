@@ -304,28 +304,27 @@ def _fit(memory: Figure, disk: Figure, download: Figure, device: Device, machine
 
 
 def _fixes(config: RunConfig, card: Card, size: Size | None, device: Device) -> Iterator[Suggestion]:
-    """The first settings with which it fits, the ones that cost least before the others; none where nothing helps."""
-    hardware = config.hardware
-    ways: list[dict[str, Any]] = [{}, {"checkpointing": "blocks"}]
-    small = hardware.quantize == "none" and config.lora.type != "dora"
-    if small and device.kind != "CPU":
+    """The first settings with which it fits, those that cost least before the others; none where nothing helps."""
+    hardware, batch = config.hardware, config.train.batch_size
+    ways: list[dict[str, str]] = [{"checkpointing": "blocks"}]
+    if hardware.quantize == "none" and config.lora.type != "dora" and device.kind != "CPU":
         ways += [{"checkpointing": "blocks", "quantize": form} for form in ("int8", "nf4")]
-    for way in ways:
-        changed = hardware.model_copy(update=way)
-        smaller = config.train.model_copy(update={"batch_size": 1})
-        for train in (config.train, smaller):
-            tried = config.model_copy(update={"hardware": changed, "train": train})
-            memory = _memory(tried, card, size, device, ())
-            if memory.high is None or memory.high > (device.memory_bytes or 0) * ROOM:
-                continue
-            for name, value in way.items():
-                if getattr(hardware, name) != value:
-                    yield Suggestion(f"hardware.{name}", value, f"then it fits on {device.title}")
-            if train.batch_size != config.train.batch_size:
-                accumulation = config.train.batch_size * config.train.gradient_accumulation
-                yield Suggestion("train.batch_size", "1", f"then it fits on {device.title}")
-                yield Suggestion("train.gradient_accumulation", str(accumulation), "the same updates as before")
-            return
+    for way, examples in ((way, examples) for way in ways for examples in dict.fromkeys((batch, 1))):
+        changed = {
+            "hardware": hardware.model_copy(update=way),
+            "train": config.train.model_copy(update={"batch_size": examples}),
+        }
+        memory = _memory(config.model_copy(update=changed), card, size, device, ())
+        if memory.high is None or memory.high > (device.memory_bytes or 0) * ROOM:
+            continue
+        for name, value in way.items():
+            if getattr(hardware, name) != value:
+                yield Suggestion(f"hardware.{name}", value, f"then it fits on {device.title}")
+        if examples != batch:
+            yield Suggestion("train.batch_size", "1", f"then it fits on {device.title}")
+            accumulation = batch * config.train.gradient_accumulation
+            yield Suggestion("train.gradient_accumulation", str(accumulation), "the same updates as before")
+        return
 
 
 def _device(hardware: HardwareConfig, machine: Machine) -> Device:

@@ -110,7 +110,8 @@ class RunLog:
             case events.RunStarted():
                 self.started, self.ended, self.stage = event, None, None
                 self.started_steps = self.last_step_time = None
-                self.step = event.resumed_at
+                self.step = event.resumed_at  # steps after it are taken again: the last of each counts
+                self.points = [p for p in self.points if p.step <= event.resumed_at]
             case events.StepDone():
                 self._step(event)
             case events.UpdateSkipped():
@@ -141,8 +142,6 @@ class RunLog:
     def _step(self, event: events.StepDone) -> None:
         if self.last_step_time is not None and event.epoch > self.epoch:
             self.pauses.append(event.time - self.last_step_time)
-        if event.step <= self.step:  # after a resume some steps are taken again: the last one counts
-            self.points = [p for p in self.points if p.step < event.step]
         self.step, self.epoch, self.last_step_time, self.stage = event.step, event.epoch, event.time, None
         self.started_steps = self.started_steps or event.time
         self.memory_bytes = max(self.memory_bytes, event.memory_bytes)
