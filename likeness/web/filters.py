@@ -1,6 +1,11 @@
-"""How numbers and times are written on pages."""
+"""How numbers, times and attributes are written on pages."""
 
+import json
 import time
+from collections.abc import Mapping
+from typing import Any
+
+from markupsafe import Markup, escape
 
 _SIZES = ("B", "kB", "MB", "GB", "TB")
 
@@ -43,3 +48,15 @@ def ago(moment: float) -> str:
 def date(moment: float) -> str:
     """A moment in local time: 2026-11-21 17:16."""
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(moment))
+
+
+def attributes(given: Mapping[str, Any]) -> Markup:
+    """HTML attributes, each after a space: a dict or list as JSON, None and False left out. All is escaped, also what
+    is markup already, since nothing is markup within an attribute."""
+    written = ""
+    for name, value in given.items():
+        if value is None or value is False:
+            continue
+        text = json.dumps(value) if isinstance(value, dict | list) else "" if value is True else str(value)
+        written += f' {name}="{escape(str(text))}"'
+    return Markup(written)

@@ -75,7 +75,8 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    env.filters.update(bytes=filters.size, duration=filters.duration, ago=filters.ago, date=filters.date)
+    env.filters.update(bytes=filters.size, duration=filters.duration, ago=filters.ago, date=filters.date,
+                       attributes=filters.attributes)  # fmt: skip
     known = cast("dict[str, Any]", env.globals)
     known |= {"now": time.time, "asset": asset, "version": __version__}
     known["ui"] = env.get_template("macros.html").module

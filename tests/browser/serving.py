@@ -54,7 +54,10 @@ def _endings() -> dict:  # type: ignore[type-arg]
 @contextmanager
 def serving(workspace: Path) -> Iterator[StudioServer]:
     studio = Studio(workspace)
-    server = uvicorn.Server(uvicorn.Config(create_app(studio), host="127.0.0.1", port=0, log_level="warning"))
+    config = uvicorn.Config(
+        create_app(studio), host="127.0.0.1", port=0, log_level="warning", timeout_graceful_shutdown=1
+    )
+    server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     for _ in range(600):
@@ -69,7 +72,6 @@ def serving(workspace: Path) -> Iterator[StudioServer]:
     finally:
         found.close()
         server.should_exit = True
-        server.force_exit = True
         thread.join(10)
         studio.close()
 
@@ -94,7 +96,9 @@ def until(page: Chrome, script: str, message: str = "") -> object:
 
 def overflow(page: Chrome) -> int:
     """Pixels by which the page is wider than its window."""
-    return int(page.execute_script("return document.documentElement.scrollWidth - innerWidth"))  # type: ignore[arg-type]
+    return int(
+        page.execute_script("return document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    )  # type: ignore[arg-type]
 
 
 def unnamed(page: Chrome) -> list[str]:

@@ -6,9 +6,10 @@ import re
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from markupsafe import Markup
 
 from likeness.errors import Conflict
-from likeness.web.filters import ago, date, duration, size
+from likeness.web.filters import ago, attributes, date, duration, size
 from likeness.web.pages import STATIC, asset, digest
 from tests.web.conftest import FROM_PAGE
 
@@ -97,3 +98,8 @@ def test_moments_are_told_as_long_ago(monkeypatch: pytest.MonkeyPatch):
     assert [ago(now - s) for s in (0, 60, 240, 3599, 3600, 7300, 86_400 * 2)] == [
         "just now", "1 min ago", "4 min ago", "1 h ago", "1 h ago", "2 h ago", "2 d ago"]  # fmt: skip
     assert ago(now - 30 * 86_400) == date(now - 30 * 86_400)[:10]
+
+
+def test_attributes_cannot_be_left():
+    found = attributes({"a": '"><script>', "hx-vals": {"x": 'y"z'}, "b": None, "c": False, "d": True, "e": Markup('"')})
+    assert found == (' a="&#34;&gt;&lt;script&gt;" hx-vals="{&#34;x&#34;: &#34;y\\&#34;z&#34;}" d="" e="&#34;"')
