@@ -6,6 +6,7 @@ its file is there, so pictures of a running, stopped or failed job count as well
 
 import json
 import math
+import re
 import secrets
 import time
 from collections.abc import Sequence
@@ -35,7 +36,8 @@ MOST_PICTURES = 100  # of one generation
 MOST_STEPS, LONGEST_PROMPT, MOST_STRENGTHS = 1000, 10_000, 12
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 SUBJECT, BINNED = "generation", "generation in the bin"
-_FIELDS = {"reference": "references", "seed": "seed", "lora": "loras", "prompt": "prompt"}
+_FIELDS = {"reference": "references", "lora": "loras"}
+_OPTION = re.compile(r"--([a-z][a-z-]+)")
 
 
 @dataclass(frozen=True)
@@ -193,14 +195,10 @@ def _check_numbers(request: GenerationRequest) -> None:
 def in_fields(error: InputError, fields: dict[str, str]) -> InputError:
     """An error that speaks of a command's options, with the names of fields instead."""
 
-    def told(problem: str) -> str:
-        if not problem.startswith("--"):
-            return problem
-        option, _, rest = problem[2:].partition(":")
-        word = option.split(" ")[0]
-        return f"{fields.get(word, word.replace('-', '_'))}:{rest}"
+    def name(found: re.Match[str]) -> str:
+        return fields.get(found[1], found[1].replace("-", "_"))
 
-    return type(error)(*map(told, error.problems))
+    return type(error)(*(_OPTION.sub(name, problem) for problem in error.problems))
 
 
 # --- the pictures

@@ -1,6 +1,5 @@
 """LoRAs merged into a new model of the library. The merging is a job of the queue, on the processor."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +30,6 @@ METHODS: dict[Method, str] = {
     "spoil each other.",
     "dare": "Changes dropped at random and the rest enlarged. Another try where LoRAs spoil each other.",
 }
-_FIELDS = {"method": "method"}
 
 
 @dataclass(frozen=True)
@@ -58,6 +56,8 @@ def merge(studio: Studio, request: MergeRequest) -> Job:
     chosen = lora_choice.choose(studio, request.loras)
     if len(chosen) < 2 and not (request.rank or request.keep):
         raise InputError("loras: one alone is no merge. Fix: choose at least two")
+    if idle := next((one for one in chosen if one.strength == 0), None):
+        raise InputError(f"loras: '{idle.name}' at strength 0 adds nothing. Fix: leave it out")
     families = list(dict.fromkeys(one.family for one in chosen if one.family))
     if len(families) > 1:
         raise InputError(f"loras: they are of families {' and '.join(families)}. Fix: choose LoRAs of one family")
@@ -77,12 +77,10 @@ def merge(studio: Studio, request: MergeRequest) -> Job:
         device="cpu",
         overwrite=True,  # of an earlier try of this job
     )
-    if not all(math.isfinite(value) for value in (request.keep, request.density, request.drop) if value is not None):
-        raise InputError("keep, density, drop: should be plain numbers. Fix: such as 0.95")
     try:
         order = order_merge(asked)
     except InputError as e:
-        raise in_fields(e, _FIELDS) from e
+        raise in_fields(e, {}) from e
     kinds = {one.kind for one in chosen}
     extra: dict[str, Any] = {
         "name": request.name,

@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2 as httpx  # what huggingface_hub is built on
 from huggingface_hub import HfApi
-from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
 from likeness import __version__, durable
 from likeness.errors import InputError, LikenessError
@@ -35,7 +35,7 @@ def run(folder: Path) -> int:
                 "to one that may write there, or name another repository"
             ) from e
         raise LikenessError(f"the hub answered {status}: {e.server_message or e}. Fix: try again later") from e
-    except (httpx.HTTPError, OSError) as e:
+    except (httpx.HTTPError, OfflineModeIsEnabled, OSError) as e:
         raise LikenessError(f"the hub cannot be reached ({e}). Fix: check the connection, and try again") from e
     result = {"repository": made.repo_id, "url": str(made), "commit": commit.oid}
     durable.write_text(folder / "result.json", json.dumps(result, indent=2))
