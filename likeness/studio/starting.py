@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import likeness
+from likeness.dataset.formats import is_picture
 from likeness.errors import NotFound
 from likeness.store.tables import Dataset
 from likeness.studio.datasets import arrivals, rows
@@ -40,6 +41,12 @@ def place(example: Shipped) -> Path:
     package = Path(likeness.__file__).parent
     installed = package / "examples" / example.folder
     return installed if installed.is_dir() else package.parent / "examples" / example.folder
+
+
+def pictures(example: Shipped) -> list[Path]:
+    """In the order of their names; of an edit those after."""
+    folder = place(example) / "after" if example.kind == "edit" else place(example)
+    return sorted(path for path in folder.iterdir() if is_picture(path))
 
 
 def put_in(studio: Studio, name: str) -> Dataset:
