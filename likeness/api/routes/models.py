@@ -252,6 +252,8 @@ def get_model(studio: Opened, model_id: str) -> ModelTold:
 def change_model(studio: Opened, model_id: str, asked: ModelChange) -> ModelTold:
     """Change what is said of a model, archive it, or choose its thumbnail."""
     words = Words(asked.name, asked.description, asked.tags, asked.strength, asked.kind, asked.base, asked.trigger)
+    if asked.thumbnail is not None:
+        examples.find(models.get(studio, model_id), asked.thumbnail)
     model = models.update(studio, model_id, words)
     if asked.archived is not None:
         model = models.archive(studio, model_id, asked.archived)
