@@ -113,7 +113,7 @@ def test_a_large_batch_is_made_up_for() -> None:
     found = cost("sdxl", gpu(24), train={"batch_size": 4})
     assert {fix.field: fix.value for fix in found.fixes} == {"hardware.checkpointing": "blocks"}
     small = cost("sdxl", gpu(16), train={"batch_size": 64}, lora={"type": "dora"})
-    assert {fix.field: fix.value for fix in small.fixes}["train.gradient_accumulation"] == "16"
+    assert {fix.field: fix.value for fix in small.fixes}["train.gradient_accumulation"] == "64"
 
 
 def test_a_full_disk_is_told_before_anything_else() -> None:
