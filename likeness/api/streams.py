@@ -1,31 +1,17 @@
-"""Files that come in and go out: a request's body to the disk as it arrives, and files made only to be fetched."""
+"""Files to be saved by whoever asks: those that are there, and those that are made only to be fetched."""
 
 import os
 import zipfile
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from fastapi import Request
 from fastapi.responses import FileResponse
 from starlette.background import BackgroundTask
 
-from likeness.studio import uploads
 from likeness.studio.workspace import Studio
 
 # A file to be saved, never shown: whatever is in it, no browser takes it for a page.
 SAVED = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "default-src 'none'; sandbox"}
-
-
-@asynccontextmanager
-async def received(request: Request, studio: Studio, name: str, most: int) -> AsyncGenerator[Path]:
-    """The whole body in a file, which is gone after the block. Raises InputError for more than `most` bytes."""
-    told = request.headers.get("content-length", "")
-    with uploads.receiving(studio, name, most, int(told) if told.isdecimal() else None) as incoming:
-        async for chunk in request.stream():
-            incoming.write(chunk)
-        incoming.flush()
-        yield incoming.path
 
 
 def saved(path: Path, file_name: str, *, media_type: str = "application/octet-stream") -> FileResponse:

@@ -31,6 +31,7 @@ from likeness.studio.models import Words
 from likeness.studio.workspace import Studio
 
 SUFFIX = ".likeness"
+SUFFIXES = (SUFFIX, ".zip")  # that a bundle may have come with: some programs call it what it is
 FORMAT, VERSION = "likeness-bundle", 1
 MANIFEST, CARD, RUN, README = "manifest.json", "card.json", "run.json", "README.md"
 MOST_BYTES = lora_file.MOST_BYTES + (2 << 30)

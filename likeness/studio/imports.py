@@ -46,13 +46,13 @@ def into_dataset(studio: Studio, dataset: str, urls: Sequence[str]) -> Arrived:
 
 
 def into_library(studio: Studio, url: str) -> Model:
-    """Fetch a LoRA (.safetensors), or a bundle (.zip) that another Likeness made. Raises InputError, Conflict."""
+    """Fetch a LoRA (.safetensors), or a bundle that another Likeness made. Raises InputError, Conflict."""
     limits = _limits(studio)
     with tempfile.TemporaryDirectory(dir=_room(studio), prefix="import-") as place:
         file = Path(place) / "file"
         found = outside.fetch(url, file, limits)
         name = _named(found, "lora")
-        if name.lower().endswith(".zip"):
+        if name.lower().endswith((bundles.SUFFIX, ".zip")):
             return bundles.import_bundle(studio, file)
         return models.import_lora(studio, file, name)
 

@@ -3,21 +3,23 @@
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
-from anyio import to_thread
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse
 from pydantic import AliasChoices, Field
 
-from likeness.api import streams
+from likeness.api import uploading
 from likeness.api.routes.jobs import JobTold
 from likeness.api.routes.models import RAW_BODY
 from likeness.api.shapes import Asked, Opened, Told, picture_file
+from likeness.api.uploading import Arriving
 from likeness.store.tables import Picture
 from likeness.studio import gallery, generations, reference_pictures, thumbnails
 from likeness.studio.generations import Checked, Generation, GenerationRequest
 from likeness.studio.lora_choice import LoraChoice
+from likeness.studio.uploads import Incoming
 
 router = APIRouter(tags=["generations"])
+UPLOADS = "references"  # whose the files are that come in
 
 
 class LoraAsked(Asked):
@@ -246,12 +248,25 @@ def restore_picture(studio: Opened, picture_id: str) -> PictureTold:
 
 
 @router.put(
-    "/references/{file_name}", status_code=201, max_body_size=reference_pictures.MOST_BYTES, openapi_extra=RAW_BODY
+    "/references/{file_name}",
+    status_code=201,
+    response_model=ReferenceTold,
+    max_body_size=reference_pictures.MOST_BYTES,
+    openapi_extra=RAW_BODY,
 )
-async def upload_reference(request: Request, studio: Opened, file_name: str) -> ReferenceTold:
+async def upload_reference(request: Request, studio: Opened, file_name: str) -> Response:
     """Keep a source picture for edits. The same picture gets the same name."""
-    async with streams.received(request, studio, file_name, reference_pictures.MOST_BYTES) as path:
-        return ReferenceTold(reference=await to_thread.run_sync(reference_pictures.keep, studio, path, file_name))
+
+    def use(incoming: Incoming) -> dict[str, Any]:
+        return {"reference": reference_pictures.keep(studio, incoming.path, file_name)}
+
+    return await uploading.receive(request, studio, Arriving(UPLOADS, file_name, reference_pictures.MOST_BYTES, use))
+
+
+@router.head("/references/{file_name}")
+def reference_so_far(request: Request, studio: Opened, file_name: str) -> Response:
+    """How much of a picture has arrived, as `Upload-Offset`."""
+    return uploading.arrived(request, studio, UPLOADS, file_name)
 
 
 @router.get("/references/{reference:path}", response_class=FileResponse)

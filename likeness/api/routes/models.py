@@ -3,14 +3,14 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from anyio import to_thread
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse, PlainTextResponse
 from pydantic import AliasChoices, Field
 
-from likeness.api import streams
+from likeness.api import streams, uploading
 from likeness.api.routes.jobs import JobTold
 from likeness.api.shapes import Asked, Opened, Told, picture_file
+from likeness.api.uploading import Arriving
 from likeness.errors import InputError
 from likeness.service.conversions import PEFT_CONFIG, Layout
 from likeness.store.tables import Model
@@ -29,9 +29,11 @@ from likeness.studio.examples import Example
 from likeness.studio.file_names import file_stem
 from likeness.studio.library import Filter, Relative, Sort
 from likeness.studio.models import Words
+from likeness.studio.uploads import Incoming
 from likeness.studio.workspace import Studio
 
 router = APIRouter(prefix="/models", tags=["models"])
+UPLOADS = "library"  # whose the files are that come in
 
 Kind = Literal["character", "style", "product", "environment", "edit", ""]
 Description = Annotated[str | None, Field(validation_alias=AliasChoices("description", "shortDescription"))]
@@ -217,23 +219,36 @@ RAW_BODY: dict[str, Any] = {
 
 
 @router.put(
-    "/upload/{file_name}", status_code=201, max_body_size=bundles.MOST_BYTES, openapi_extra=RAW_BODY
-)  # one file, as it is: no form, which would be held in memory or written twice
+    "/upload/{file_name}",
+    status_code=201,
+    response_model=ModelTold,
+    max_body_size=bundles.MOST_BYTES,
+    openapi_extra=RAW_BODY,
+)
 async def upload_model(request: Request, studio: Opened, file_name: str, base: str = "", trigger: str = "",
-                       kind: Kind = "") -> ModelTold:  # fmt: skip
+                       kind: Kind = "") -> Response:  # fmt: skip
     """Import a LoRA as .safetensors, or a .likeness bundle with everything that belongs to it.
 
-    `base`, `trigger` and `kind` are for a LoRA whose file does not tell.
+    `base`, `trigger` and `kind` are for a LoRA whose file does not tell. A transfer that was cut off can be gone on
+    with, as described at the files of datasets.
     """
     words = Words(base=base or None, trigger=trigger or None, kind=kind or None)
-    async with streams.received(request, studio, file_name, bundles.MOST_BYTES) as path:
-        model = await to_thread.run_sync(take_in, studio, path, file_name, words)
-        return await to_thread.run_sync(told, studio, model)
+
+    def use(incoming: Incoming) -> dict[str, Any]:
+        return told(studio, take_in(studio, incoming.path, file_name, words)).model_dump(mode="json")
+
+    return await uploading.receive(request, studio, Arriving(UPLOADS, file_name, bundles.MOST_BYTES, use))
+
+
+@router.head("/upload/{file_name}")
+def upload_so_far(request: Request, studio: Opened, file_name: str) -> Response:
+    """How much of a file has arrived, as `Upload-Offset`."""
+    return uploading.arrived(request, studio, UPLOADS, file_name)
 
 
 def take_in(studio: Studio, path: Path, file_name: str, words: Words) -> Model:
     """Put an uploaded file into the library, by what its name says it is. Raises InputError, Conflict."""
-    if Path(file_name).suffix.lower() == bundles.SUFFIX:
+    if file_name.lower().endswith(bundles.SUFFIXES):
         if words != Words():
             raise InputError("base, trigger, kind: a bundle tells them itself. Fix: leave them out")
         return bundles.import_bundle(studio, path)
