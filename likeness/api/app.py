@@ -5,12 +5,15 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from fastapi import APIRouter, FastAPI
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from likeness import __version__
 from likeness.api.gate import Access, Gate, WrongKeys
 from likeness.api.idempotency import Idempotency
 from likeness.api.problems import ANSWERS, add_handlers
 from likeness.api.routes import ROUTERS
+from likeness.mcp.server import build, http_app
 from likeness.studio.workspace import Studio
 from likeness.web.app import add_pages
 
@@ -25,9 +28,13 @@ def create_app(studio: Studio, *, access: Access | None = None) -> FastAPI:
     """
     access = access or Access()
 
+    tools = build(studio, local=not access.keys)
+    agents = http_app(tools)
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
-        yield
+        async with tools.session_manager.run():  # a mounted application's own lifespan is never run
+            yield
 
     app = FastAPI(
         title="Likeness",
@@ -49,9 +56,23 @@ def create_app(studio: Studio, *, access: Access | None = None) -> FastAPI:
         api.include_router(router)
     app.include_router(api)
     add_pages(app)
+    app.mount("/mcp", agents)
+    app.router.routes.append(Route("/mcp", _AtItsRoot(agents)))
 
     @app.get("/healthz", include_in_schema=False)
     def healthz() -> dict[str, str]:  # pyright: ignore[reportUnusedFunction]
         return {"status": "ok"}
 
     return app
+
+
+class _AtItsRoot:
+    """Lets a mounted application answer at its address without the slash too, as clients are often told it."""
+
+    def __init__(self, app: ASGIApp):
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope["path"]
+        inner = {**scope, "path": f"{path}/", "root_path": f"{scope.get('root_path', '')}{path}"}
+        await self.app(inner, receive, send)

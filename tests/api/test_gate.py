@@ -26,7 +26,7 @@ def doors(app: FastAPI) -> list[tuple[str, str]]:
         path = str(route.path)
         for name in getattr(route, "param_convertors", None) or {}:
             path = path.replace(f"{{{name}}}", "x").replace(f"{{{name}:path}}", "x/y")
-        methods = {"GET", "POST", "DELETE"} if isinstance(route.original_route, Mount) else set(route.methods or ())
+        methods = set(route.methods or {"GET", "POST", "DELETE"})  # a mount takes any
         place = f"{path}/thing" if isinstance(route.original_route, Mount) else path
         found += [(method, place) for method in sorted(methods - {"HEAD"})]
     return found

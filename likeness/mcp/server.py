@@ -1,0 +1,121 @@
+"""The MCP server: the tools in one place, on stdio and under `/mcp` of the studio's server."""
+
+import functools
+import inspect
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+from mcp.server import MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.mcpserver.tools import Tool
+from mcp.server.transport_security import TransportSecuritySettings
+from mcp_types import ToolAnnotations
+from starlette.applications import Starlette
+
+from likeness import __version__
+from likeness.errors import InputError, LikenessError
+from likeness.mcp.dataset_tools import DatasetTools
+from likeness.mcp.library_tools import LibraryTools
+from likeness.mcp.training_tools import TrainingTools
+from likeness.service.machine import devices
+from likeness.studio.endings import ENDINGS
+from likeness.studio.supervisor import Supervisor
+from likeness.studio.workspace import Studio
+
+RETRY_SECONDS = 5.0  # between tries to run the queue, where somebody else does
+INSTRUCTIONS = """Likeness teaches image models a character, a style, a product, a place or an edit, as a LoRA.
+
+The way: inspect_machine and list_bases → create_dataset (10-30 pictures) → auto_caption or edit_captions →
+check_dataset and fix_dataset until nothing important is left → plan_training (read findings and cost) →
+start_training with the plan's config and digest → follow until it has finished → view_run, judge the epochs' pictures
+and the scorecard → choose_epoch → generate with its LoRA and trigger → export_model.
+
+Trainings go on when this conversation ends. Nothing is deleted by these tools, and fix_dataset can undo.
+"""
+_LOOKS = {
+    "inspect_machine", "list_bases", "list_studio", "view_dataset", "check_dataset", "view_run", "follow",
+}  # fmt: skip
+
+
+def build(studio: Studio, *, local: bool) -> MCPServer[Any]:
+    """`local`: callers sit at this machine, and may name its folders."""
+    rooms = (DatasetTools(studio, local), TrainingTools(studio), LibraryTools(studio, local))
+    tools = [
+        _tool(getattr(room, name))  # in the order in which they are written
+        for room in rooms
+        for name, method in vars(type(room)).items()
+        if inspect.isfunction(method) and not name.startswith("_")
+    ]
+    return MCPServer("likeness", title="Likeness", version=__version__, instructions=INSTRUCTIONS, tools=tools,
+                     log_level="WARNING")  # fmt: skip
+
+
+def http_app(server: MCPServer[Any]) -> Starlette:
+    """To be mounted behind the gate, which has looked at Host and Origin. Its session manager has to be run."""
+    guarded = TransportSecuritySettings(enable_dns_rebinding_protection=False)
+    return server.streamable_http_app(streamable_http_path="/", stateless_http=True, transport_security=guarded)
+
+
+def serve_stdio(studio: Studio) -> None:
+    """Answer on stdin and stdout until the other side closes them. The queue is run here unless a server does."""
+    ended = threading.Event()
+    runner = threading.Thread(target=_run_queue, args=(studio, ended), daemon=True)
+    runner.start()
+    try:
+        anyio.run(build(studio, local=True).run_stdio_async)
+    finally:
+        ended.set()
+        runner.join()
+
+
+def _run_queue(studio: Studio, ended: threading.Event) -> None:
+    """Run the queue as soon as nobody else does, until the end."""
+    while not ended.is_set():
+        try:
+            supervisor = Supervisor(studio, [], ENDINGS)
+        except InputError:  # a server has it
+            ended.wait(RETRY_SECONDS)
+            continue
+        supervisor.start()
+        supervisor.devices = devices()
+        ended.wait()
+        supervisor.stop()
+
+
+def _tool(method: Callable[..., Any]) -> Tool:
+    name = method.__name__
+    tool = Tool.from_function(
+        _careful(method),
+        annotations=ToolAnnotations(read_only_hint=name in _LOOKS, destructive_hint=False, open_world_hint=False),
+        description=inspect.getdoc(method),
+    )
+    arguments = tool.fn_metadata.arg_model
+    arguments.model_config["extra"] = "forbid"  # what is misspelled is refused, not ignored
+    arguments.model_rebuild(force=True)
+    tool.parameters = arguments.model_json_schema(by_alias=True)
+    return tool
+
+
+def _careful(method: Callable[..., Any]) -> Callable[..., Any]:
+    """What a person would be told goes to the agent in the same words."""
+    if inspect.iscoroutinefunction(method):
+
+        @functools.wraps(method)
+        async def waiting(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return await method(*args, **kwargs)
+            except (LikenessError, OSError) as e:
+                raise ToolError(str(e)) from e
+
+        return waiting
+
+    @functools.wraps(method)
+    def called(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return method(*args, **kwargs)
+        except (LikenessError, OSError) as e:
+            raise ToolError(str(e)) from e
+
+    return called
