@@ -113,6 +113,11 @@ def _holder(document: Document, key: Key, origin: str = OVERRIDE) -> Any:
     return holder
 
 
+def parse_value(text: str, key: Key) -> Any:
+    """The value that `text` would be for the setting `key` in a file. Raises InputError where it is none."""
+    return _Reader(lambda _: OVERRIDE).read(text, key, dotted(key))
+
+
 def _check_exists(key: Key, origin: str = OVERRIDE) -> None:
     for end in range(1, len(key) + 1):
         part = key[:end]

@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel
 
 from likeness import durable
+from likeness.config.caption import OLLAMA, OPENAI
 from likeness.config.document import YAML_SCALARS
 from likeness.config.plan import Plan, Suggestion
 from likeness.config.run import RunConfig
@@ -22,12 +23,13 @@ from likeness.service import runs
 from likeness.service.costs import Cost, estimate
 from likeness.service.machine import machine
 from likeness.service.runs import Prepared
+from likeness.studio import preferences
 from likeness.studio.measured import measured_runs
 from likeness.studio.references import Used, resolve
 from likeness.studio.workspace import Studio
 
 MOST_DRAFTS = 200  # settings files that are kept of plans
-_NAME = re.compile(RunConfig.model_fields["name"].metadata[2].pattern)
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 _CHECK_COMMAND = re.compile(r"see all with `likeness dataset check [^`]*`")
 
 
@@ -79,6 +81,7 @@ def plan(studio: Studio, config: dict[str, Any]) -> Planned:
     try:
         _refuse_devices(resolved.values)
         prepared = runs.prepare(draft)
+        _refuse_servers(studio, prepared.config)
         taken = studio.run_folder(prepared.config.name).exists()
     except InputError as e:
         raise InputError(*(_plain(problem, draft.name) for problem in e.problems)) from e
@@ -118,7 +121,7 @@ def _ordered(value: Any, key: tuple[str | int, ...]) -> Any:
 
 def _keep_draft(studio: Studio, name: Any, text: str) -> Path:
     """The settings as a file. It is called as the run: where each setting was written is kept in `run.json`."""
-    stem = name if isinstance(name, str) and len(name) <= 100 and _NAME.match(name) else "run"
+    stem = name if isinstance(name, str) and _NAME.fullmatch(name) else "run"
     folder = studio.root / "drafts" / hashlib.sha256(text.encode()).hexdigest()[:16]
     durable.write_text(folder / f"{stem}.yaml", text)
     drafts = sorted(folder.parent.iterdir(), key=lambda path: path.stat().st_mtime)
@@ -134,6 +137,18 @@ def _refuse_devices(values: dict[str, Any]) -> None:
     if isinstance(device, str) and re.fullmatch(r"cuda:\d+", device):
         raise InputError(
             f"hardware.device: '{device}' cannot be chosen; the queue gives each run one. Fix: leave it out"
+        )
+
+
+def _refuse_servers(studio: Studio, config: RunConfig) -> None:
+    """Where pictures may be sent to is for whoever runs the studio to say, not for whoever calls it."""
+    crops = config.data.detail_crops
+    endpoint = crops.caption_endpoint.rstrip("/")
+    allowed = {url.rstrip("/") for url in preferences.get(studio, preferences.Captions).servers}
+    if crops.enabled and crops.enable_captioning and endpoint not in {"", OLLAMA, OPENAI, *allowed}:
+        raise InputError(
+            f"data.detail_crops.caption_endpoint: {endpoint} is not among the servers that may be asked for captions. "
+            "Fix: allow it in the settings of the studio"
         )
 
 

@@ -12,7 +12,7 @@ from likeness import events
 from likeness.errors import Conflict, InputError, NotFound
 from likeness.service import runs as service_runs
 from likeness.store.tables import Run
-from likeness.studio import datasets, queue, run_bin, runs
+from likeness.studio import datasets, preferences, queue, run_bin, runs
 from likeness.studio.queue import Entry
 from likeness.studio.workspace import Studio
 from tests.studio.runs_at_hand import a_machine, began, frozen, mika, settings, start, step, told
@@ -89,6 +89,20 @@ def test_what_cannot_be_planned_is_told(studio: Studio, changes: dict[str, Any],
     with pytest.raises(InputError, match=words):
         runs.plan(studio, settings() | changes)
     assert queue.listed(studio) == []
+
+
+def test_pictures_are_sent_only_where_the_studio_allows(studio: Studio) -> None:
+    crops = {
+        "enabled": True,
+        "enable_captioning": True,
+        "caption_endpoint": "http://10.0.0.7:1234/v1",
+        "caption_model": "x",
+    }
+    data = {"datasets": ["dataset:mika"], "detail_crops": crops}
+    with pytest.raises(InputError, match=r"^data\.detail_crops\.caption_endpoint: .* is not among the servers"):
+        runs.plan(studio, settings(data=data))
+    preferences.change(studio, "captions", {"servers": ["http://10.0.0.7:1234/v1"]})
+    assert runs.plan(studio, settings(data=data)).digest
 
 
 def test_text_that_looks_like_something_else_stays_text(studio: Studio) -> None:
