@@ -1,13 +1,15 @@
 // <drop-zone action="/api/v1/…/files/" accept="image/*,.txt,.zip" label="Add pictures" folders>words</drop-zone>
 //
 // Files and folders, dropped or chosen, are sent one after the other, each by PUT of the file itself to `action` + its
-// name (with the folders that it lay in). A connection that breaks is tried again: HEAD of the same address asks how many
-// bytes have arrived (Upload-Offset), and PUT with Content-Range sends the rest. A refusal is told beside the file.
+// name (with the folders that it lay in), large ones in pieces with Content-Range. A connection that breaks is tried
+// again: HEAD of the same address asks how many bytes have arrived (Upload-Offset). A refusal is told beside the file.
 // Tells 'uploaded' for each file (detail: name, answer) and 'settled' when none is left (detail: done, failed).
 // htmx may listen: hx-trigger="settled from:#zone".
 "use strict";
 (() => {
   const WAITS = [500, 1000, 2000, 4000, 8000, 15000, 30000]  // milliseconds before each further attempt
+  const ASKED_BYTES = 4e6  // of a file that may have been begun before this page was opened
+  const PIECE_BYTES = 4e6
   const SHOWN = 200  // files in the list; of more, those that went well are left out
   const bytes = (count) => count < 1e6 ? `${Math.max(1, Math.round(count / 1e3))} kB` : `${(count / 1e6).toFixed(count < 1e7 ? 1 : 0)} MB`
 
@@ -115,9 +117,11 @@
       one.state = "sending"
       for (let attempt = 0; ; attempt++) {
         try {
-          one.sent = attempt ? await this.#arrived(one) : 0
+          one.sent = attempt || one.file.size > ASKED_BYTES ? await this.#arrived(one) : 0
+          // What arrived whole some other day may be gone since; within one sending it only missed the answer.
+          if (!attempt && one.sent === one.file.size) one.sent = 0
           const answer = await this.#put(one)
-          Object.assign(one, { state: "done", sent: one.file.size, words: "done" })
+          Object.assign(one, { state: "done", shown: one.file.size, words: "done" })
           this.#draw()
           this.dispatchEvent(new CustomEvent("uploaded", { detail: { name: one.name, answer }, bubbles: true }))
           return
@@ -145,29 +149,40 @@
       return answer.ok && offset <= one.file.size ? offset : 0
     }
 
-    // The file from one.sent on. XMLHttpRequest, since fetch does not tell how far an upload is.
-    #put(one) {
+    // All that the server has not got yet, a piece at a time: a browser may repeat a request by itself where a connection
+    // breaks, and then it is no more than a piece.
+    async #put(one) {
+      for (;;) {
+        const end = Math.min(one.sent + PIECE_BYTES, one.file.size)
+        const { status, answer } = await this.#piece(one, one.sent, end)
+        if (status !== 202) return answer
+        one.sent = Number(answer.received)
+      }
+    }
+
+    // XMLHttpRequest, since fetch does not tell how far an upload is.
+    #piece(one, start, end) {
       return new Promise((good, bad) => {
         const request = new XMLHttpRequest()
         request.open("PUT", this.#address(one))
         request.setRequestHeader("Content-Type", "application/octet-stream")
-        const start = one.sent
-        if (start) request.setRequestHeader("Content-Range", `bytes ${start}-${one.file.size - 1}/${one.file.size}`)
+        if (start || end < one.file.size) request.setRequestHeader("Content-Range", `bytes ${start}-${Math.max(start, end) - 1}/${one.file.size}`)
         request.upload.onprogress = (event) => {
-          one.sent = start + event.loaded
-          one.words = `${bytes(one.sent)} of ${bytes(one.file.size)}`
+          one.words = `${bytes(start + event.loaded)} of ${bytes(one.file.size)}`
+          one.shown = start + event.loaded
           this.#draw(one)
         }
         request.onload = () => {
           let answer = null
           try { answer = JSON.parse(request.responseText) } catch { /* no words */ }
-          if (request.status < 300) return good(answer)
+          if (request.status < 300) return good({ status: request.status, answer })
           const words = answer?.detail || `the server answers ${request.status}`
-          // 401: somebody signed out; 408, 409 and 429 pass; else a client's error stays one.
-          bad(request.status >= 500 && request.status !== 507 || [408, 429].includes(request.status) ? new Error(words) : new Refused(words))
+          // What passes: a broken server, too many requests, and while going on that it has more than was thought.
+          const passes = request.status >= 500 && request.status !== 507 || [408, 429].includes(request.status) || start && request.status === 409
+          bad(passes ? new Error(words) : new Refused(words))
         }
         request.onerror = request.ontimeout = () => bad(new Error("the connection was lost"))
-        request.send(start ? one.file.slice(start) : one.file)
+        request.send(start || end < one.file.size ? one.file.slice(start, end) : one.file)
       })
     }
 
@@ -197,7 +212,7 @@
         one.row.querySelector(".words").textContent = one.words
         const bar = one.row.querySelector("progress")
         bar.hidden = one.state !== "sending"
-        bar.value = one.file.size ? one.sent / one.file.size : 1
+        bar.value = one.file.size ? (one.shown ?? 0) / one.file.size : 1
       }
       if (only) return
       const { done, failed, waiting } = this.counts
