@@ -35,6 +35,10 @@ class Converted:
     path: Path | None = None
     job: Job | None = None
 
+    @property
+    def is_being_made(self) -> bool:
+        return self.state == "made"
+
 
 def converted(studio: Studio, lora: str, layout: Layout) -> Converted:
     """How it stands with a LoRA ('model:ID' or 'run:NAME/EPOCH') in a layout. Raises NotFound, InputError."""

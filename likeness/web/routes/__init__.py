@@ -1,5 +1,5 @@
 """One module for each group of pages, each with a `router`."""
 
-from likeness.web.routes import home, login, queue, settings
+from likeness.web.routes import home, library, login, queue, settings
 
-PAGES = (home.router, queue.router, settings.router, login.router)
+PAGES = (home.router, library.router, queue.router, settings.router, login.router)

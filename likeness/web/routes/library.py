@@ -55,6 +55,10 @@ def show_library(
     asked = [("search", search), ("base", base), ("kind", kind), *(("tag", t) for t in tag or ()), ("sort", sort),
              ("view", view)]  # fmt: skip
     given = [(name, value) for name, value in asked if value and (name, value) != ("sort", "newest")]
+
+    def with_tag(name: str) -> str:
+        return f"/library?{urlencode(_turned(given, name))}"
+
     shown: dict[str, Any] = {
         "found": found,
         "choices": library.choices(studio),
@@ -65,7 +69,7 @@ def show_library(
         "filtered": bool(search or base or kind or tag),
         "more": f"/library?{urlencode([*given, ('offset', offset + PAGE)])}" if offset + PAGE < found.total else "",
         "shown_tags": SHOWN_TAGS,
-        "with_tag": lambda name: f"/library?{urlencode(_turned(given, name))}",
+        "with_tag": with_tag,
     }
     if offset:
         return part(request, "library.html", "rows", **shown)
@@ -109,7 +113,9 @@ def _model(studio: Studio, model: Model) -> dict[str, Any]:
 
 
 def _layouts(studio: Studio, model: Model) -> list[tuple[Layout, str, layouts.Converted]]:
-    return [(name, layouts.READ_BY[name], layouts.converted(studio, f"model:{model.id}", name)) for name in layouts.LAYOUTS]
+    return [
+        (name, layouts.READ_BY[name], layouts.converted(studio, f"model:{model.id}", name)) for name in layouts.LAYOUTS
+    ]
 
 
 def _again(request: Request, studio: Studio, model: Model, toast: str = "", **more: Any) -> HTMLResponse:
@@ -218,7 +224,9 @@ def revoke(request: Request, studio: Opened, model_id: str, share_id: str) -> HT
 
 def _links(request: Request, studio: Studio, model_id: str, made: str = "") -> HTMLResponse:
     model = models.get(studio, model_id)
-    return part(request, "model.html", "sharing", model=model, links=shares.listed(studio, model_id), made=made, days=DAYS)
+    return part(
+        request, "model.html", "sharing", model=model, links=shares.listed(studio, model_id), made=made, days=DAYS
+    )
 
 
 @router.post("/{model_id}/publish/folder")
@@ -254,5 +262,9 @@ def show_upload(request: Request, studio: Opened, model_id: str, job_id: str) ->
 
 def _published(request: Request, studio: Studio, model_id: str, job_id: str = "", **more: Any) -> HTMLResponse:
     job = queue.get(studio, job_id) if job_id else None
-    context = {"model": models.get(studio, model_id), "job": job, "has_token": publishing.has_token()} | more
+    context: dict[str, Any] = {
+        "model": models.get(studio, model_id),
+        "job": job,
+        "has_token": publishing.has_token(),
+    } | more
     return part(request, "model.html", "publishing", **context)
