@@ -91,6 +91,7 @@ app.command(
     name="serve",
     help="Open the studio: train, compare and generate in the browser, over REST and through MCP.",
 )
+app.command("likeness.cli.mcp:mcp", name="mcp", help="Give an agent the tools to train, look, choose and generate.")
 app.command(
     "likeness.cli.keys:keys", name="keys", help="Make, list and revoke the keys with which the studio is called."
 )

@@ -8,10 +8,12 @@ from typing import Any
 
 import anyio
 from mcp.server import MCPServer
+from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.mcpserver.tools import Tool
 from mcp.server.transport_security import TransportSecuritySettings
 from mcp_types import ToolAnnotations
+from pydantic import ValidationError
 from starlette.applications import Starlette
 
 from likeness import __version__
@@ -84,9 +86,30 @@ def _run_queue(studio: Studio, ended: threading.Event) -> None:
         supervisor.stop()
 
 
+class _Tool(Tool):
+    """Tells of wrong arguments as of all else that is wrong."""
+
+    async def run(self, arguments: dict[str, Any], context: Context[Any, Any], convert_result: bool = False) -> Any:
+        try:
+            self.fn_metadata.validate_arguments(arguments)
+        except ValidationError as e:
+            raise ToolError("\n".join(_in_words(error) for error in e.errors())) from e
+        return await super().run(arguments, context, convert_result)
+
+
+def _in_words(error: Any) -> str:
+    field = ".".join(map(str, error["loc"])) or "arguments"
+    if error["type"] == "extra_forbidden":
+        return f"{field}: no such argument. Fix: leave it out, or check its spelling"
+    if error["type"] == "missing":
+        return f"{field}: is missing. Fix: give it"
+    message = str(error["msg"])
+    return f"{field}: {message[:1].lower()}{message[1:]}. Fix: give another value"
+
+
 def _tool(method: Callable[..., Any]) -> Tool:
     name = method.__name__
-    tool = Tool.from_function(
+    tool = _Tool.from_function(
         _careful(method),
         annotations=ToolAnnotations(read_only_hint=name in _LOOKS, destructive_hint=False, open_world_hint=False),
         description=inspect.getdoc(method),

@@ -1,0 +1,35 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from likeness.studio import queue
+from likeness.studio.endings import ENDINGS
+from likeness.studio.supervisor import Supervisor
+from likeness.studio.workspace import Studio
+from tests.studio.runs_at_hand import a_machine, wait
+
+
+@pytest.fixture
+def studio(tmp_path: Path) -> Iterator[Studio]:
+    found = Studio(tmp_path / "workspace")
+    yield found
+    found.close()
+
+
+@pytest.fixture(autouse=True)
+def machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    a_machine(monkeypatch)
+
+
+@pytest.fixture
+def supervised(studio: Studio) -> Iterator[Supervisor]:
+    """Real workers do what is asked for."""
+    supervisor = Supervisor(studio, ["cpu"], ENDINGS)
+    supervisor.start()
+    yield supervisor
+    for job in queue.listed(studio, states=["running"]):
+        queue.ask_to_stop(studio, job.id, "canceled")
+        queue.ask_to_stop(studio, job.id, "canceled")
+    wait(lambda: not queue.listed(studio, states=["running"]))
+    supervisor.stop()
