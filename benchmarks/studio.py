@@ -54,6 +54,7 @@ def fill(workspace: Path, models: int, pictures: int, images: int) -> None:
         settings = {"prompt": f"picture {i}", "seed": i, "loras": [], "width": SIDE, "height": SIDE}
         rows.append({"id": new_id(), "job_id": f"job{i // 4:08}", "file": file, "base": "starter",
                      "prompt": f"a girl on a bridge, take {i}", "settings": settings, "created": now - i})  # fmt: skip
+    example = {"id": "shown", "file": "examples/shown.png", "prompt": "a bridge"}
     shelf: list[dict[str, Any]] = []
     tags: list[dict[str, Any]] = []
     for i in range(models):
@@ -61,7 +62,7 @@ def fill(workspace: Path, models: int, pictures: int, images: int) -> None:
                "size_bytes": 20_000_000, "base": chance.choice(["starter", "flux.2-klein-4b"]), "family": "flux2",
                "kind": chance.choice(["character", "style", "edit"]), "trigger": f"tok{i}", "origin": "run",
                "thumbnail": "examples/shown.png",
-               "examples": [{"id": "shown", "file": "examples/shown.png", "prompt": "a bridge"}], "card": {}, "parents": [], "created": now - i}  # fmt: skip
+               "examples": [example], "card": {}, "parents": [], "created": now - i}  # fmt: skip
         place = studio.models / str(row["id"])
         (place / "examples").mkdir(parents=True)
         os.link(drawn[i % DRAWN], place / "examples" / "shown.png")
