@@ -8,12 +8,14 @@ import inspect
 import json
 import re
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from docs import lora_keys
+from docs.interfaces import mcp_page, rest_page
+from docs.markdown import code, table
 from likeness import catalog, cli, events
 from likeness.config.load import schema
 from likeness.dataset.manifest import Example
@@ -33,6 +35,8 @@ def pages() -> dict[Path, str]:
         reference / "cli.md": cli_page(),
         reference / "models.md": models_page(),
         reference / "events.md": events_page(),
+        reference / "rest.md": rest_page(NOTICE),
+        reference / "mcp.md": mcp_page(NOTICE),
     }
     in_part = (reference / "run-folder.md", reference / "lora-file.md", DOCS / "explanation" / "architecture.md")
     return whole | {path: filled(path.read_text(encoding="utf-8")) for path in in_part}
@@ -41,17 +45,6 @@ def pages() -> dict[Path, str]:
 def filled(text: str) -> str:
     """A page with its generated parts made anew. Raises KeyError for a part that is not known."""
     return PART.sub(lambda m: f"{m[1]}\n{PARTS[m['name']]()}\n\n{m[3]}", text)
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table in Markdown."""
-    lines = [head, ["---"] * len(head), *rows]
-    clean = ([cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in lines)
-    return "\n".join(f"| {' | '.join(row)} |" for row in clean)
-
-
-def code(value: object) -> str:
-    return f"`{value}`"
 
 
 # --- settings
