@@ -28,7 +28,7 @@ def test_findings_stand_beside_their_pictures_with_their_fix(studio: Studio, car
     assert told["borders"] == (["mika-05.png"], ["trim"])
     assert told["trigger"] == (["mika-06.png", "mika-07.png"], ["add_trigger"])
     checked = checking.check(studio, careless.id)
-    assert checked.count == 14 and [f.check for f in checked.of("mika-02.png")][0] == "size"
+    assert checked.count == 14 and next(f.check for f in checked.of("mika-02.png")) == "size"
     assert not any(str(studio.root) in f.message + f.fix for f in checked.findings)
 
 

@@ -1,6 +1,9 @@
 """One module for each noun, each with a `router`."""
 
 from likeness.api.routes import (
+    dataset_pictures,
+    dataset_words,
+    datasets,
     generations,
     imports,
     jobs,
@@ -15,6 +18,9 @@ from likeness.api.routes import (
 )
 
 ROUTERS = (
+    dataset_pictures.router,
+    dataset_words.router,
+    datasets.router,
     jobs.router,
     keys.router,
     settings.router,

@@ -22,7 +22,7 @@ from likeness.errors import InputError
 from likeness.store.tables import Dataset
 from likeness.studio.datasets import pair_list, pairs
 from likeness.studio.datasets.files import MOST_BYTES, MOST_TEXT_BYTES, add, add_text, size_of
-from likeness.studio.datasets.names import TEXT_SUFFIXES, with_folder
+from likeness.studio.datasets.names import TEXT_SUFFIXES, safe_name, with_folder
 from likeness.studio.datasets.rows import files_of, get
 from likeness.studio.workspace import Studio
 
@@ -47,6 +47,13 @@ def most_bytes(name: str) -> int:
     if suffix in ARCHIVE_SUFFIXES:
         return MOST_ARCHIVE_BYTES
     return MOST_TEXT_BYTES if suffix in TEXT_SUFFIXES else MOST_BYTES
+
+
+def check_name(name: str, kind: str) -> None:
+    """Raises InputError for a name that no file of a dataset could have, before any of it is sent."""
+    flat = flat_name(name, kind)
+    if Path(flat).suffix.lower() not in ARCHIVE_SUFFIXES or len(flat) > 1000:
+        safe_name(flat)
 
 
 def take(studio: Studio, dataset: str, source: Path, name: str) -> Arrived:
