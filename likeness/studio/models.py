@@ -311,13 +311,20 @@ def _say(model: Model, words: Words) -> list[str]:
             raise InputError(f"kind: there is no kind '{one_line(words.kind)[:40]}'. Fix: one of {', '.join(KINDS)}")
         model.kind = words.kind
     if words.base is not None:
-        model.base, card = words.base.strip(), find_card(words.base.strip())
-        if card:
-            model.base, model.family = card.name, card.family
-            model.card = model.card | model_cards.facts_of_base(card.name)
+        model.card = _with_base(model, words.base.strip())
     if words.trigger is not None:
         model.trigger = one_line(words.trigger)[:200]
     return _tags(words.tags or ())
+
+
+def _with_base(model: Model, base: str) -> dict[str, Any]:
+    """Name the base of a model; its card, with the facts of that base alone."""
+    if base == model.base:
+        return model.card
+    card = find_card(base) if base else None
+    model.base, model.family = (card.name, card.family) if card else (base, model.family)
+    kept = {key: value for key, value in model.card.items() if key != "base"}
+    return kept | model_cards.facts_of_base(model.base)
 
 
 def _name(text: str) -> str:

@@ -76,7 +76,7 @@ def shared(studio: Studio, token: str) -> tuple[Model, Share]:
         model = session.get(Model, row.model_id) if row else None
     known = hmac.compare_digest(row.token_sha256 if row else "0" * len(wanted), wanted)
     if row is None or model is None or not known or row.expires <= time.time() or model.deleted is not None:
-        raise NotFound("link: there is nothing here: it has expired, or was never made. Fix: ask for a new one")
+        raise NotFound("nothing is here any more, or never was. Fix: ask for a new link")
     return model, row
 
 

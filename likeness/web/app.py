@@ -51,7 +51,7 @@ def as_page(request: Request, response: Response) -> Response:
     body: dict[str, Any] = json.loads(bytes(response.body))
     if request.headers.get("HX-Request"):
         return said(str(body["detail"]), "error", status=response.status_code)
-    bare = response.status_code == 401
+    bare = response.status_code == 401 or request.url.path.startswith("/shared/")  # who has a link sees no more
     return page(
         request, "problem.html", status=response.status_code, title=body["title"], problems=body["errors"], bare=bare
     )

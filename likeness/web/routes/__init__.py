@@ -1,5 +1,14 @@
 """One module for each group of pages, each with a `router`."""
 
-from likeness.web.routes import home, library, login, queue, settings
+from likeness.web.routes import generate, home, library, login, merge, queue, settings, shared
 
-PAGES = (home.router, library.router, queue.router, settings.router, login.router)
+PAGES = (
+    home.router,
+    library.router,
+    generate.router,
+    merge.router,
+    shared.router,
+    queue.router,
+    settings.router,
+    login.router,
+)
