@@ -47,7 +47,8 @@ async def receive(request: Request, studio: Studio, arriving: Arriving) -> Respo
     if offset and total is not None and offset == total and (told := _known(studio, arriving, total)):
         return told
     with ExitStack() as stack:
-        incoming = await to_thread.run_sync(_enter, stack, studio, arriving, offset, total)
+        parts = "content-range" in request.headers
+        incoming = await to_thread.run_sync(_enter, stack, studio, arriving, offset, total, parts)
         try:
             await _write_all(request, incoming)
         except ClientDisconnect:
@@ -90,15 +91,18 @@ def _place_of(request: Request) -> tuple[int, int | None]:
     return 0, int(length) if length.isdecimal() else None
 
 
-def _enter(stack: ExitStack, studio: Studio, arriving: Arriving, offset: int, total: int | None) -> Incoming:
-    """Where it is known how much is to come, what has come is kept; twice the same at once is simply received twice."""
+def _enter(
+    stack: ExitStack, studio: Studio, arriving: Arriving, offset: int, total: int | None, parts: bool
+) -> Incoming:
+    """Where it is known how much is to come, what has come is kept; twice the same at once is simply received twice,
+    unless it comes in parts."""
     if total is not None:
         try:
             return stack.enter_context(
                 uploads.going_on(studio, arriving.owner, arriving.name, total, offset, arriving.most)
             )
         except uploads.Busy:
-            if offset:
+            if parts:
                 raise
     return stack.enter_context(uploads.receiving(studio, arriving.name, arriving.most, total))
 

@@ -105,7 +105,8 @@ def unnamed(page: Chrome) -> list[str]:
     """What can be operated and says nothing to those who do not see it."""
     return page.execute_script(  # type: ignore[return-value]
         """return [...document.querySelectorAll('button, a[href], select, textarea, input:not([type=hidden])')]
-          .filter((e) => e.checkVisibility() && !e.closest('[aria-hidden=true]') && !(e.ariaLabel || e.innerText.trim() || e.labels?.[0]?.innerText.trim()
+          .filter((e) => e.checkVisibility() && !e.closest('[aria-hidden=true]'))
+          .filter((e) => !(e.ariaLabel || e.innerText.trim() || e.labels?.[0]?.innerText.trim()
             || e.getAttribute('aria-labelledby') || e.querySelector('img')?.alt || e.title))
           .map((e) => e.outerHTML.slice(0, 120))"""
     )

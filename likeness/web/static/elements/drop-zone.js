@@ -166,7 +166,8 @@
         const request = new XMLHttpRequest()
         request.open("PUT", this.#address(one))
         request.setRequestHeader("Content-Type", "application/octet-stream")
-        if (start || end < one.file.size) request.setRequestHeader("Content-Range", `bytes ${start}-${Math.max(start, end) - 1}/${one.file.size}`)
+        const piece = start || end < one.file.size
+        if (piece) request.setRequestHeader("Content-Range", `bytes ${start}-${Math.max(start, end) - 1}/${one.file.size}`)
         request.upload.onprogress = (event) => {
           one.words = `${bytes(start + event.loaded)} of ${bytes(one.file.size)}`
           one.shown = start + event.loaded
@@ -178,11 +179,11 @@
           if (request.status < 300) return good({ status: request.status, answer })
           const words = answer?.detail || `the server answers ${request.status}`
           // What passes: a broken server, too many requests, and while going on that it has more than was thought.
-          const passes = request.status >= 500 && request.status !== 507 || [408, 429].includes(request.status) || start && request.status === 409
+          const passes = request.status >= 500 && request.status !== 507 || [408, 429].includes(request.status) || piece && request.status === 409
           bad(passes ? new Error(words) : new Refused(words))
         }
         request.onerror = request.ontimeout = () => bad(new Error("the connection was lost"))
-        request.send(start || end < one.file.size ? one.file.slice(start, end) : one.file)
+        request.send(piece ? one.file.slice(start, end) : one.file)
       })
     }
 
