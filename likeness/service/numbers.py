@@ -5,6 +5,8 @@ from pydantic import ValidationError
 from likeness.config.hardware import HardwareConfig
 from likeness.errors import InputError
 
+MOST_NUMBERS = 10_000
+
 
 def parse_numbers(option: str, text: str) -> list[int]:
     """'3,7' or '1-4,9' to a list. Raises InputError naming `option`."""
@@ -12,9 +14,12 @@ def parse_numbers(option: str, text: str) -> list[int]:
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
         try:
-            numbers += range(int(first), int(last) + 1) if dash else [int(first)]
+            start, end = int(first), int(last) if dash else int(first)
         except ValueError as e:
-            raise InputError(f"{option}: '{text}' is no list of numbers. Fix: write them as 3,7 or 1-4") from e
+            raise InputError(f"{option}: '{text[:100]}' is no list of numbers. Fix: write them as 3,7 or 1-4") from e
+        if end - start + len(numbers) >= MOST_NUMBERS:
+            raise InputError(f"{option}: '{text[:100]}' are too many numbers. Fix: at most {MOST_NUMBERS}")
+        numbers += range(start, end + 1)
     return numbers
 
 

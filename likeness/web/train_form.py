@@ -22,6 +22,7 @@ TOP = ("name", "kind", "base", "trigger", "description")
 BASIC = ("train.epochs", "data.datasets.0.repeats", "optim.learning_rate", "lora.rank", "train.batch_size",
          "data.resolution")  # fmt: skip
 PROMPTS = 4  # rows, at least
+LONG = 60  # letters of a default that asks for more than a line
 # What has a place of its own on the page, or is no single value.
 _ELSEWHERE = (*TOP, "data.datasets.0.path", "data.datasets.0.type", "sampling.prompts.0", "lora.modules.0", "stages.0")
 _TITLES = {
@@ -47,6 +48,16 @@ class Setting:
     @property
     def name(self) -> str:
         return PREFIX + self.key
+
+    @property
+    def choices(self) -> list[tuple[str, str]]:
+        """The options with what stands on them; none of them is as usual."""
+        return [("", f"as usual ({self.default})" if self.default else "as usual"), *((o, o) for o in self.options)]
+
+    @property
+    def long(self) -> bool:
+        """Whether it is text of several lines."""
+        return self.kind == "text" and len(self.default) > LONG
 
 
 @dataclass(frozen=True)
@@ -190,6 +201,8 @@ def read(form: Mapping[str, Sequence[str]]) -> dict[str, Any]:
         return next(iter(form.get(name, ())), "").strip()
 
     config: dict[str, Any] = {name: one(name) for name in TOP if one(name)}
+    if one("base-own") and "base" not in config:  # a model that is not on the page
+        config["base"] = one("base-own")
     _put(config, ("data", "datasets", 0, "path"), one("dataset"))
     problems: list[str] = []
     known = settings()

@@ -1,9 +1,11 @@
 """One module for each group of pages, each with a `router`."""
 
-from likeness.web.routes import generate, home, library, login, merge, queue, settings, shared
+from likeness.web.routes import generate, home, library, login, merge, queue, runs, settings, shared, train
 
 PAGES = (
     home.router,
+    train.router,
+    runs.router,
     library.router,
     generate.router,
     merge.router,
