@@ -6,14 +6,13 @@ person.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from likeness.errors import InputError
-from likeness.voices import pitch
-from likeness.voices.espeak import espeak
+from likeness.voices import espeak, pitch
 from likeness.voices.filters import Floats, frames, gaussian, overlap_add, resample
 from likeness.voices.timbre import (
     HOP,
@@ -139,7 +138,22 @@ def fit(reference: Floats, language: str = "en-us") -> Differential:
         maps[voiced] = transport(own, theirs) if enough else _unchanged(own.shape[1])
     moved = np.concatenate([maps[v](rows[v][0]) for v in (True, False)])
     mixture = fit_offsets(moved, np.concatenate([rows[v][1] for v in (True, False)]))
-    return Differential(settings, maps[True], maps[False], mixture, float(np.exp(pitch.mean_and_range(values)[0])))
+    hertz = float(np.exp(pitch.mean_and_range(values)[0]))
+    return _heard_again(Differential(settings, maps[True], maps[False], mixture, hertz), target)
+
+
+def _heard_again(fitted: Differential, target: Envelopes) -> Differential:
+    """Correct the maps by what comes out: smoothing and limits keep the filter from going all the way at first."""
+    out = analyse(fitted.say(PASSAGE))
+    maps: list[Linear] = []
+    for voiced, before in ((True, fitted.voiced), (False, fitted.unvoiced)):
+        own, theirs = (e.numbers[e.active & (e.voiced == voiced), 1:] for e in (out, target))
+        if min(len(own), len(theirs)) < LEAST_FRAMES:
+            maps.append(before)
+            continue
+        rest = transport(own, theirs)
+        maps.append(Linear(before.source, before.target + rest.target - rest.source, before.matrix @ rest.matrix))
+    return replace(fitted, voiced=maps[0], unvoiced=maps[1])
 
 
 def _unchanged(size: int) -> Linear:
@@ -168,7 +182,6 @@ def _as_speaker(reference: Floats, values: Floats, language: str) -> Settings:
 
 def speak(text: str, settings: Settings, speed: float = 1.0) -> Floats:
     """What espeak-ng says, at 16 kHz."""
-    speaker = espeak()
-    speaker.choose(settings.voice)
     rate = int(np.clip(settings.rate * speed, 80, 450))
-    return resample(speaker.say(text, rate, settings.pitch, settings.range), speaker.rate, RATE)
+    samples, own = espeak.say(text, settings.voice, rate, settings.pitch, settings.range)
+    return resample(samples, own, RATE)
