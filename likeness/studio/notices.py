@@ -170,10 +170,14 @@ def send(mail: Mail, message: EmailMessage) -> None:
 
 
 def page_of(job: Job, address: str) -> str:
-    """Where the page about a job's subject is."""
+    """Where the page about a job's subject is, or about what came of it; else the job's own."""
     kind, _, name = job.subject.partition(":")
-    room = {"run": "runs", "dataset": "datasets", "model": "library"}.get(kind)
-    return f"{address}/{room}/{quote(name)}" if room and name else f"{address}/queue"
+    if kind == "merge" and job.state == "finished":
+        return f"{address}/library/{job.id}"
+    if kind == "generation" and job.state != "failed":
+        return f"{address}/generate"
+    room = {"run": "runs", "dataset": "datasets", "model": "library", "publish": "library"}.get(kind)
+    return f"{address}/{room}/{quote(name)}" if room and name else f"{address}/queue/{job.id}"
 
 
 def _wanted(jobs: preferences.Jobs, job: Job) -> bool:

@@ -1,12 +1,12 @@
 """Pages and parts of pages as answers. Routes call `page`, `part` and `said`; templates are in `templates/`.
 
-In every template: `ui` (the macros of macros.html), `asset(NAME)` (the address of a file in static/), and the filters
-`bytes`, `duration`, `ago` and `date`. In every page also `nav`, `here`, `unseen` and `studio`.
+In every template: `ui` (the macros of macros.html), `asset(NAME)` (the address of a file in static/), `page_of(job)`,
+`now()`, and the filters `bytes`, `duration`, `ago` and `date`. In every page also `nav`, `here`, `unseen` and `studio`.
 """
 
 import hashlib
 import time
-from functools import cache
+from functools import cache, partial
 from importlib import resources
 from pathlib import Path
 from typing import Any, cast
@@ -20,6 +20,7 @@ from likeness import __version__
 from likeness.api.problems import taken_apart
 from likeness.errors import InputError
 from likeness.studio import queue
+from likeness.studio.notices import page_of
 from likeness.studio.workspace import Studio
 from likeness.web import filters
 
@@ -46,6 +47,8 @@ NAV = (
     ("/queue", "Queue", "queue"),
     ("/settings", "Settings", "settings"),
 )
+
+_NEAR = {"/": "/", "/merge": "/library"}  # what else a page belongs to
 
 
 @cache
@@ -78,7 +81,7 @@ def environment() -> Environment:
     env.filters.update(bytes=filters.size, duration=filters.duration, ago=filters.ago, date=filters.date,
                        attributes=filters.attributes)  # fmt: skip
     known = cast("dict[str, Any]", env.globals)
-    known |= {"now": time.time, "asset": asset, "version": __version__}
+    known |= {"now": time.time, "asset": asset, "page_of": partial(page_of, address=""), "version": __version__}
     known["ui"] = env.get_template("macros.html").module
     return env
 
@@ -87,7 +90,7 @@ def page(request: Request, template: str, *, status: int = 200, **context: Any) 
     """A whole page: a template that extends base.html."""
     studio: Studio = request.app.state.studio
     path = request.url.path
-    here = next((href for href, _, _ in NAV if path == href or path.startswith(f"{href}/")), "/" if path == "/" else "")
+    here = next((href for href, _, _ in NAV if f"{path}/".startswith(f"{href}/")), _NEAR.get(path, ""))
     text = environment().get_template(template).render(
         {"request": request, "studio": studio, "nav": NAV, "here": here, "unseen": queue.unseen(studio),
          "since": time.time()} | context

@@ -10,7 +10,6 @@ from likeness.errors import NotFound
 from likeness.studio import datasets, gallery, queue, run_summaries, starting, thumbnails
 from likeness.studio.progress import FOLLOWER
 from likeness.studio.workspace import Studio
-from likeness.web import links
 from likeness.web.pages import go, page, part
 
 router = APIRouter()
@@ -59,5 +58,4 @@ def _seen(studio: Studio) -> dict[str, Any]:
         "pictures": pictures,
         "empty": not (runs or pictures or sets or running or waiting),
         "examples": [(example, len(starting.pictures(example))) for example in starting.shipped()],
-        "href": links.of_job,
     }

@@ -12,7 +12,6 @@ from likeness.store.tables import Job
 from likeness.studio import queue
 from likeness.studio.progress import FOLLOWER
 from likeness.studio.workspace import Studio
-from likeness.web import links
 from likeness.web.pages import page, part
 
 router = APIRouter()
@@ -82,7 +81,7 @@ def tasks(request: Request, studio: Opened) -> HTMLResponse:
     answer = part(
         request,
         "_tasks.html",
-        jobs=[(job, FOLLOWER.progress(job) if job.state == "running" else None, links.of_job(job)) for job in jobs],
+        jobs=[(job, FOLLOWER.progress(job) if job.state == "running" else None) for job in jobs],
     )
     queue.mark_seen(studio)
     return answer
@@ -93,8 +92,7 @@ def tasks_button(request: Request, studio: Opened, since: float) -> HTMLResponse
     """The button with its mark, and a toast for each job that ended after `since`, in seconds since 1970."""
     ended = queue.ended_since(studio, since)
     latest = max((job.ended or 0.0 for job in ended), default=since)
-    shown = [(job, links.of_job(job)) for job in ended]
-    return part(request, "_tasks_button.html", unseen=queue.unseen(studio), since=latest, just_ended=shown)
+    return part(request, "_tasks_button.html", unseen=queue.unseen(studio), since=latest, just_ended=ended)
 
 
 def _listed(studio: Studio) -> dict[str, Any]:
@@ -105,13 +103,12 @@ def _listed(studio: Studio) -> dict[str, Any]:
         "paused": [job for job in jobs if job.state == "paused"],
         "ended": sorted(queue.listed(studio, states=queue.ENDED, limit=MOST_ENDED), key=lambda job: -(job.ended or 0)),
         "unseen": queue.unseen(studio),
-        "href": links.of_job,
     }
 
 
 def _told(job: Job) -> dict[str, Any]:
     progress = FOLLOWER.progress(job) if job.state == "running" else None
-    return {"job": job, "progress": progress, "log": last_words(Path(job.folder)), "href": links.of_job(job)}
+    return {"job": job, "progress": progress, "log": last_words(Path(job.folder))}
 
 
 def _changed(request: Request, studio: Studio, job: Job) -> HTMLResponse:
