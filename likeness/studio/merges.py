@@ -54,7 +54,7 @@ def merge(studio: Studio, request: MergeRequest) -> Job:
     Raises InputError for LoRAs that do not go together or settings that do not do, NotFound for one that is not there.
     """
     chosen = lora_choice.choose(studio, request.loras)
-    if len(chosen) < 2 and not (request.rank or request.keep):
+    if len(chosen) < (2 if request.rank is None and request.keep is None else 1):
         raise InputError("loras: one alone is no merge. Fix: choose at least two")
     if idle := next((one for one in chosen if one.strength == 0), None):
         raise InputError(f"loras: '{idle.name}' at strength 0 adds nothing. Fix: leave it out")
