@@ -13,7 +13,7 @@ from likeness.api.gate import Access, Gate, WrongKeys
 from likeness.api.idempotency import Idempotency
 from likeness.api.problems import ANSWERS, add_handlers
 from likeness.api.routes import ROUTERS
-from likeness.mcp.server import build, http_app
+from likeness.mcp.server import HttpTools, build
 from likeness.studio.workspace import Studio
 from likeness.web.app import add_pages
 
@@ -28,12 +28,11 @@ def create_app(studio: Studio, *, access: Access | None = None) -> FastAPI:
     """
     access = access or Access()
 
-    tools = build(studio, local=not access.keys)
-    agents = http_app(tools)
+    agents = HttpTools(build(studio, local=not access.keys))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
-        async with tools.session_manager.run():  # a mounted application's own lifespan is never run
+        async with agents.open():  # a mounted application's own lifespan is never run
             yield
 
     app = FastAPI(
