@@ -107,11 +107,11 @@ def _default(value: dict[str, Any]) -> str:
 
 def mcp_page(notice: str) -> str:
     """Every tool with its arguments."""
-    from likeness.mcp.server import create_server
+    from likeness.mcp.server import build
 
     with tempfile.TemporaryDirectory() as place:
         studio = Studio(Path(place))
-        tools = asyncio.run(create_server(studio).list_tools())
+        tools = asyncio.run(build(studio, local=True).list_tools())
         studio.close()
     parts = [notice, "# Tools for agents (MCP)", _MCP_WORDS]
     for tool in tools:
