@@ -14,7 +14,6 @@ from typing import Any, cast
 from fastapi import Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
 from likeness import __version__
 from likeness.api.problems import taken_apart
@@ -139,5 +138,5 @@ def by_field(error: InputError) -> dict[str, str]:
     return found
 
 
-def _toast(words: str, kind: str) -> Markup:
-    return Markup(environment().get_template("_toast.html").render(words=words, kind=kind))
+def _toast(words: str, kind: str) -> str:
+    return environment().get_template("_toast.html").render(words=words, kind=kind)

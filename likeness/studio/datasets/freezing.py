@@ -22,7 +22,7 @@ from likeness.dataset.sources import list_files
 from likeness.dataset.wording import one_line
 from likeness.errors import InputError, NotFound
 from likeness.service.reading import open_index
-from likeness.store.tables import DatasetVersion
+from likeness.store.tables import DatasetVersion, Run
 from likeness.studio.datasets import steps
 from likeness.studio.datasets.names import TEXT_SUFFIXES
 from likeness.studio.datasets.rows import files_of, folder_of, get, locked
@@ -105,6 +105,17 @@ def version_folder(studio: Studio, dataset: str, number: int) -> Path:
     if not folder.is_dir():
         raise NotFound(f"{folder}: is not there any more. Fix: put it back from a copy of the workspace")
     return folder
+
+
+def used_by(studio: Studio, dataset: str) -> dict[int, list[str]]:
+    """Names of the runs that were trained on each version."""
+    row = get(studio, dataset, deleted=True)
+    query = select(Run.dataset_version, Run.name).where(Run.dataset_id == row.id, Run.deleted.is_(None))
+    found: dict[int, list[str]] = {}
+    with studio.database.reading() as session:
+        for number, name in session.execute(query.order_by(Run.created)):
+            found.setdefault(number or 0, []).append(name)
+    return found
 
 
 def compare(studio: Studio, dataset: str, before: int, after: int | None = None) -> Difference:

@@ -3,9 +3,11 @@
 import hashlib
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
+
+from pydantic import ValidationError
 
 from likeness import durable
 from likeness.config.caption import OLLAMA, OPENAI, CaptionConfig, ServerConfig, TaggerConfig
@@ -55,6 +57,23 @@ def caption(
         title=f"Caption {row.name}", subject=_subject(row.id), extra={"dataset": row.id},
         light=settings.engine in SERVERS,
     ))  # fmt: skip
+
+
+def caption_as(
+    studio: Studio, dataset: str, settings: Mapping[str, Any], server: Mapping[str, Any], overwrite: str
+) -> Job:
+    """As `caption`, with settings as plain values. Raises InputError that names each one that is wrong."""
+    if overwrite not in get_args(Overwrite):
+        raise InputError(f"overwrite: '{overwrite}' is not known. Fix: one of {', '.join(get_args(Overwrite))}")
+    try:
+        return caption(
+            studio, dataset, CaptionConfig.model_validate(settings), ServerConfig.model_validate(server),
+            overwrite=cast(Overwrite, overwrite),
+        )  # fmt: skip
+    except ValidationError as e:
+        raise InputError(
+            *(f"{'.'.join(map(str, error['loc']))}: {error['msg'].lower()}. Fix: another value" for error in e.errors())
+        ) from None
 
 
 def enlarge(studio: Studio, dataset: str, names: Sequence[str]) -> Job:

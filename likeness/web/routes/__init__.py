@@ -1,11 +1,24 @@
 """One module for each group of pages, each with a `router`."""
 
-from likeness.web.routes import generate, home, library, login, merge, queue, runs, settings, shared, train
+from likeness.web.routes import (
+    datasets,
+    generate,
+    home,
+    library,
+    login,
+    merge,
+    queue,
+    runs,
+    settings,
+    shared,
+    train,
+)
 
 PAGES = (
     home.router,
     train.router,
     runs.router,
+    datasets.router,
     library.router,
     generate.router,
     merge.router,

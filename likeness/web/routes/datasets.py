@@ -1,0 +1,397 @@
+"""Datasets: their shelf, the page of each with its pictures, and the panel that other pages hold too."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Form, Path, Query, Request, Response
+from fastapi.responses import HTMLResponse
+
+from likeness.api.shapes import Opened
+from likeness.catalog import CARDS, find_card
+from likeness.errors import Conflict, InputError
+from likeness.store.tables import Dataset
+from likeness.studio import datasets, preferences, queue
+from likeness.studio.datasets import arrivals, captions, checking, copying, crops, files, freezing, jobs, pairs, steps
+from likeness.studio.datasets.files import Picture
+from likeness.studio.progress import FOLLOWER
+from likeness.studio.workspace import Studio
+from likeness.web.pages import by_field, go, page, part, said
+
+router = APIRouter(prefix="/datasets")
+
+PAGE, SHOWN, MOST_SHOWN = 48, 60, 10_000  # datasets on the shelf; pictures at a time, and at most
+TELL_OTHERS = '{"dataset": {"target": "body"}}'  # events, where the pictures have changed: for the rest of the page
+TELL_PICTURES = '{"dataset-pictures": {"target": "body"}}'  # and for the pictures themselves
+KINDS = (
+    ("character", "A character"), ("style", "A style"), ("product", "A product"), ("environment", "A place"),
+    ("edit", "An edit, from pairs before and after"),
+)  # fmt: skip
+ENGINES = (
+    ("shipped", "The shipped captioner (for the starter's own world)"), ("vlm", "A vision language model, run here"),
+    ("tagger", "A WD14 tagger, run here"), ("ollama", "Ollama"), ("openai", "A server with OpenAI's protocol"),
+)  # fmt: skip
+LABELS = {  # of checks, short enough to stand beside a picture
+    "size": "too small", "duplicates": "a copy", "near_duplicates": "nearly a copy", "same_framing": "same framing",
+    "same_background": "same background", "watermark": "watermark", "blur": "blurred", "compression": "compressed",
+    "aspect": "very long", "aspect_cut": "much cut off", "borders": "bars", "several_characters": "several people",
+    "trigger": "no trigger", "trigger_spelling": "trigger misspelled", "caption_empty": "empty caption",
+    "caption": "says little", "caption_length": "too long", "caption_same": "same caption",
+    "caption_style": "wrong sort of caption", "caption_missing": "no caption", "unreadable": "cannot be read",
+    "pair_same": "nothing changes", "pair_shift": "shifted", "pair_size": "sizes differ", "pair_swapped": "swapped?",
+    "pair_unrelated": "unrelated", "shape": "shapes differ", "crop": "crop box is wrong", "loose": "in no pair",
+}  # fmt: skip
+
+Text = Annotated[str, Form()]
+Number = Annotated[int, Path(ge=1, le=10**6)]
+Shown = Annotated[int, Form(ge=1, le=MOST_SHOWN)]  # pictures that the page shows now
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What stands in the fields of a dataset's settings."""
+
+    name: str = ""
+    kind: str = "character"
+    trigger: str = ""
+    base: str = ""
+    description: str = ""
+
+
+# --- the shelf
+
+
+@router.get("")
+def show_datasets(
+    request: Request, studio: Opened, search: Annotated[str, Query(max_length=200)] = "", kind: str = "",
+    bin: bool = False, offset: Annotated[int, Query(ge=0, le=10**9)] = 0,
+) -> HTMLResponse:  # fmt: skip
+    """To htmx the shelf alone; with an offset, what comes after so many."""
+    shown = _shelf(studio, search, kind, bin, offset)
+    if offset:
+        return part(request, "datasets.html", "more", **shown)
+    if request.headers.get("HX-Request"):
+        return part(request, "datasets.html", "shelf", **shown)
+    return page(request, "datasets.html", **shown)
+
+
+def _shelf(studio: Studio, search: str = "", kind: str = "", bin: bool = False, offset: int = 0) -> dict[str, Any]:
+    rows, total = datasets.listed(studio, search=search, kind=kind or None, deleted=bin, limit=PAGE, offset=offset)
+    asked = {"search": search, "kind": kind, "bin": "true" if bin else "", "offset": offset + PAGE}
+    following = urlencode([(name, value) for name, value in asked.items() if value])
+    return {
+        "rows": rows, "total": total, "search": search, "kind": kind, "bin": bin,
+        "covers": {row.id: files.cover(studio, row.id) for row in rows},
+        "counts": {row.id: files.count(studio, row.id) for row in rows},
+        "binned": datasets.listed(studio, deleted=True, limit=1)[1],
+        "next": f"/datasets?{following}" if offset + PAGE < total else "",
+    } | _form(Asked())  # fmt: skip
+
+
+@router.post("")
+def create(
+    request: Request, studio: Opened, name: Text = "", kind: Text = "character", trigger: Text = "", base: Text = ""
+) -> Response:
+    """What is wrong is told at its field, in the dialog that stays open."""
+    try:
+        return go(request, f"/datasets/{datasets.create(studio, name, kind, trigger, base).id}")
+    except InputError as e:
+        return part(request, "datasets.html", "new", **_form(Asked(name, kind, trigger, base), by_field(e)))
+
+
+def _form(asked: Asked, errors: dict[str, str] | None = None) -> dict[str, Any]:
+    bases = list(CARDS) + ([asked.base] if asked.base and asked.base not in CARDS else [])
+    return {"asked": asked, "errors": errors or {}, "kinds": KINDS, "bases": [(base, base) for base in bases]}
+
+
+# --- one dataset
+
+
+@router.get("/{dataset}")
+def show_dataset(request: Request, studio: Opened, dataset: str) -> HTMLResponse:
+    return page(request, "dataset.html", **_dataset(studio, datasets.get(studio, dataset, deleted=True)))
+
+
+def _dataset(studio: Studio, row: Dataset) -> dict[str, Any]:
+    asked = Asked(**{field: getattr(row, field) for field in asdict(Asked())})
+    versions = datasets.versions(studio, row.id)
+    return {"row": row, "versions": versions, "used": freezing.used_by(studio, row.id)} | _form(asked)
+
+
+@router.post("/{dataset}/edit")
+def edit(
+    request: Request, studio: Opened, dataset: str, name: Text = "", kind: Text = "", trigger: Text = "",
+    base: Text = "", description: Text = "",
+) -> Response:  # fmt: skip
+    row, asked = datasets.get(studio, dataset), Asked(name, kind, trigger, base, description)
+    try:
+        datasets.change(studio, row.id, **asdict(asked))
+    except InputError as e:
+        shown = _dataset(studio, row) | _form(asked, by_field(e))
+        return part(request, "dataset.html", "edit", **shown)
+    return go(request, f"/datasets/{row.id}")
+
+
+@router.post("/{dataset}/delete")
+def delete(request: Request, studio: Opened, dataset: str) -> Response:
+    row = datasets.delete(studio, dataset)
+    return go(request, f"/datasets/{row.id}")
+
+
+@router.post("/{dataset}/restore")
+def restore(request: Request, studio: Opened, dataset: str) -> Response:
+    return go(request, f"/datasets/{datasets.restore(studio, dataset).id}")
+
+
+@router.post("/{dataset}/erase")
+def erase(request: Request, studio: Opened, dataset: str) -> Response:
+    datasets.erase(studio, dataset)
+    return go(request, "/datasets?bin=true")
+
+
+@router.post("/{dataset}/duplicate")
+def duplicate(request: Request, studio: Opened, dataset: str) -> Response:
+    return go(request, f"/datasets/{copying.duplicate(studio, dataset).id}")
+
+
+# --- versions
+
+
+@router.post("/{dataset}/freeze")
+def freeze(request: Request, studio: Opened, dataset: str, note: Text = "") -> HTMLResponse:
+    before = {version.number for version in datasets.versions(studio, dataset)}
+    made = datasets.freeze(studio, dataset, note[:1000])
+    new = "is kept" if made.number not in before else "has this very content already"
+    return _versions(request, studio, dataset, f"Version {made.number} {new}.")
+
+
+@router.get("/{dataset}/versions/{number}/changes")
+def show_changes(request: Request, studio: Opened, dataset: str, number: Number) -> HTMLResponse:
+    found = datasets.compare(studio, dataset, number)
+    return part(request, "_dataset_changes.html", found=found, number=number)
+
+
+@router.post("/{dataset}/versions/{number}/restore")
+def bring_back(request: Request, studio: Opened, dataset: str, number: Number) -> HTMLResponse:
+    datasets.bring_back(studio, dataset, number)
+    answer = _versions(request, studio, dataset, f"The dataset is what it was in version {number}.")
+    answer.headers["HX-Trigger"] = TELL_PICTURES
+    return answer
+
+
+def _versions(request: Request, studio: Studio, dataset: str, toast: str) -> HTMLResponse:
+    shown = _dataset(studio, datasets.get(studio, dataset))
+    return part(request, "dataset.html", "versions", toast=toast, **shown)
+
+
+# --- the panel
+
+
+@router.get("/{dataset}/panel")
+def show_panel(request: Request, studio: Opened, dataset: str) -> HTMLResponse:
+    """All that is needed to work on a dataset, for any page. Its pictures are checked a moment later."""
+    row = datasets.get(studio, dataset)
+    servers = [(url, url) for url in preferences.get(studio, preferences.Captions).servers]
+    more: dict[str, Any] = {"accepted": ",".join(("image/*", *arrivals.ACCEPTED))}
+    more |= {"engines": ENGINES, "servers": servers}
+    return part(request, "_dataset_panel.html", **_pictures(studio, row, SHOWN, check=False), **more)
+
+
+@router.get("/{dataset}/pictures")
+def show_pictures(
+    request: Request, studio: Opened, dataset: str, shown: Annotated[int, Query(ge=1, le=MOST_SHOWN)] = SHOWN,
+    more: bool = False, check: bool = True,
+) -> HTMLResponse:  # fmt: skip
+    """The pictures with what the check finds; without `check` they come at once."""
+    row = datasets.get(studio, dataset)
+    shown = min(MOST_SHOWN, shown + SHOWN) if more else shown
+    told: dict[str, Any] = _pictures(studio, row, shown, check=check) | ({} if check else {"check_next": False})
+    return part(request, "_dataset_pictures.html", **told)
+
+
+def _pictures(studio: Studio, row: Dataset, shown: int, *, check: bool) -> dict[str, Any]:
+    found, total = files.listed(studio, row.id, MOST_SHOWN)
+    paired = [p for p in found if not p.loose]
+    pictures, undone = found[:shown], next((s for s in steps.listed(studio, row.id, 50) if not s.undone), None)
+    work = [(job, FOLLOWER.progress(job)) for job in jobs.running(studio, row.id)]
+    authors = {author: sum(p.author == author for p in paired) for author in ("person", "machine", "nobody")}
+    names = {name for p in pictures for name in (p.name, *p.sources)}
+    return {
+        "row": row, "pictures": pictures, "shown": shown, "more": min(SHOWN, total - len(pictures)),
+        "total": len(paired), "noun": _noun(row, len(paired)), "loose": len(found) - len(paired), "authors": authors,
+        "loose_names": [p.name for p in found if p.loose], "work": work, "step": undone,
+        "audit": captions.audit(studio, row.id) if row.trigger and row.kind != "edit" and paired else None,
+        "checked": checking.check(studio, row.id) if check else None, "check_next": True,
+        "marks": {p.name: mark(p.name) for p in pictures},
+        "stamps": {name: files.stamp(datasets.files_of(studio, row.id) / name) for name in names},
+        "fixes": checking.FIXES, "labels": LABELS, "vals": vals,
+    }  # fmt: skip
+
+
+def _noun(row: Dataset, count: int) -> str:
+    one = "pair" if row.kind == "edit" else "picture"
+    return one if count == 1 else f"{one}s"
+
+
+def mark(name: str) -> str:
+    """A picture's name as a part of an element's id."""
+    return hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+
+
+def vals(**values: Any) -> str:
+    """For hx-vals. Names go as one JSON text: a form knows no lists."""
+    return json.dumps({k: json.dumps(v) if isinstance(v, list) else v for k, v in values.items() if v is not None})
+
+
+def _again(request: Request, studio: Studio, dataset: str, shown: int, words: str = "") -> HTMLResponse:
+    """The pictures, after something was done; other parts of the page hear of it as 'dataset'."""
+    row = datasets.get(studio, dataset)
+    answer = part(request, "_dataset_pictures.html", toast=words, **_pictures(studio, row, shown, check=True))
+    answer.headers["HX-Trigger"] = TELL_OTHERS
+    return answer
+
+
+@router.post("/{dataset}/caption")
+def write_caption(
+    request: Request, studio: Opened, dataset: str, name: Text, caption: Text = "", shown: Shown = SHOWN
+) -> HTMLResponse:
+    captions.set_caption(studio, dataset, name, caption)
+    return _again(request, studio, dataset, shown)
+
+
+@router.post("/{dataset}/fix")
+def fix(
+    request: Request, studio: Opened, dataset: str, fix: Text, images: Text = "", shown: Shown = SHOWN
+) -> HTMLResponse:
+    return _again(request, studio, dataset, shown, checking.fix(studio, dataset, fix, _names(images)).words)
+
+
+def _names(text: str) -> list[str] | None:
+    if not text:
+        return None
+    try:
+        found: Any = json.loads(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, list) or not all(isinstance(name, str) for name in found):  # pyright: ignore[reportUnknownVariableType]
+        raise InputError("images: are not names. Fix: reload the page")
+    return found  # pyright: ignore[reportUnknownVariableType]
+
+
+@router.get("/{dataset}/crop")
+def show_crop(request: Request, studio: Opened, dataset: str, name: str) -> HTMLResponse:
+    """One picture, large, with its crop box."""
+    row, picture = datasets.get(studio, dataset), datasets.find(studio, dataset, name)
+    card = find_card(row.base) if row.base else None
+    return part(request, "_dataset_crop.html", row=row, picture=picture, box=_box_text(picture), vals=vals,
+                least=card.resolution if card else 1024, stamp=files.stamp(picture.path))  # fmt: skip
+
+
+@router.post("/{dataset}/crop")
+def crop(
+    request: Request, studio: Opened, dataset: str, name: Text, crop: Text = "", shown: Shown = SHOWN
+) -> HTMLResponse:
+    """`crop`: left, top, width and height as shares of the picture, with commas between; '' for all of it."""
+    box = None
+    if crop:
+        try:
+            x, y, width, height = (float(share) for share in crop.split(","))
+        except ValueError:
+            raise InputError("crop: is not x,y,width,height. Fix: reload the page") from None
+        box = (x, y, width, height)
+    crops.set_crop(studio, dataset, name, box)
+    return _again(request, studio, dataset, shown)
+
+
+def _box_text(picture: Picture) -> str:
+    return ",".join(f"{share:.6f}" for share in picture.crop) if picture.crop else ""
+
+
+@router.post("/{dataset}/square")
+def square(request: Request, studio: Opened, dataset: str, shown: Shown = SHOWN) -> HTMLResponse:
+    """All pictures that are not square, and that nobody has cropped."""
+    found, _ = files.listed(studio, dataset, MOST_SHOWN)
+    count = crops.square(studio, dataset, [p.name for p in found if p.crop is None])
+    return _again(request, studio, dataset, shown, f"{count} cropped to squares." if count else "All are square.")
+
+
+@router.post("/{dataset}/undo")
+def undo(
+    request: Request, studio: Opened, dataset: str, step: Annotated[int, Form(ge=1, le=10**9)], shown: Shown = SHOWN
+) -> HTMLResponse:
+    done, left = steps.undo(studio, dataset, step)
+    words = f"Undone: {done.what}."
+    if left:
+        words += f" Left as they are, since they have changed: {', '.join(left[:5])}{' …' if len(left) > 5 else ''}"
+    return _again(request, studio, dataset, shown, words)
+
+
+@router.get("/{dataset}/steps")
+def show_steps(request: Request, studio: Opened, dataset: str) -> HTMLResponse:
+    row = datasets.get(studio, dataset)
+    return part(request, "_dataset_steps.html", row=row, steps=steps.listed(studio, row.id, 100), vals=vals)
+
+
+# --- captions in bulk
+
+
+@router.post("/{dataset}/replace")
+def replace(
+    request: Request, studio: Opened, dataset: str, find: Text = "", replace: Text = "", words: Text = "",
+    any_case: Text = "", shown: Shown = SHOWN,
+) -> HTMLResponse:  # fmt: skip
+    changed = captions.replace(studio, dataset, find, replace, words=bool(words), case=not any_case)
+    return _again(request, studio, dataset, shown, f"{len(changed)} captions changed.")
+
+
+@router.post("/{dataset}/prefix")
+def prefix(request: Request, studio: Opened, dataset: str, prefix: Text = "", shown: Shown = SHOWN) -> HTMLResponse:
+    changed = captions.prefix(studio, dataset, prefix)
+    return _again(request, studio, dataset, shown, f"{len(changed)} captions changed.")
+
+
+@router.post("/{dataset}/auto")
+def auto(
+    request: Request, studio: Opened, dataset: str, engine: Text = "shipped", model: Text = "", endpoint: Text = "",
+    overwrite: Text = "none", traits: Text = "leave-out", max_words: Text = "", leave_out: Text = "",
+    instruction: Text = "", shown: Shown = SHOWN,
+) -> HTMLResponse:  # fmt: skip
+    """Queue a machine to write captions; they appear as they are made."""
+    asked: dict[str, Any] = {"engine": engine, "traits": traits, "instruction": instruction}
+    asked |= {"model": model} if engine != "shipped" else {}
+    asked |= {"max_words": max_words} if max_words else {}
+    asked |= {"leave_out": [leave_out]} if leave_out else {}
+    jobs.caption_as(studio, dataset, asked, {"endpoint": endpoint} if engine in jobs.SERVERS else {}, overwrite)
+    return _again(request, studio, dataset, shown)
+
+
+@router.post("/{dataset}/stop")
+def stop(request: Request, studio: Opened, dataset: str, job: Text, shown: Shown = SHOWN) -> HTMLResponse:
+    """Stop one of its jobs; what was written stays."""
+    row = datasets.get(studio, dataset)
+    if job not in {running.id for running in jobs.running(studio, row.id)}:
+        return said("It has ended already.", "note")
+    queue.ask_to_stop(studio, job, "canceled")
+    return _again(request, studio, dataset, shown)
+
+
+# --- pairs
+
+
+@router.post("/{dataset}/pair")
+def pair(
+    request: Request, studio: Opened, dataset: str, source: Text, target: Text, instruction: Text = "",
+    shown: Shown = SHOWN,
+) -> HTMLResponse:  # fmt: skip
+    if source == target:
+        raise Conflict("before and after are the same picture. Fix: choose two")
+    pairs.add(studio, dataset, [pairs.Asked([source], target, instruction or None)])
+    return _again(request, studio, dataset, shown)
+
+
+@router.post("/{dataset}/separate")
+def separate(request: Request, studio: Opened, dataset: str, name: Text, shown: Shown = SHOWN) -> HTMLResponse:
+    pairs.separate(studio, dataset, [name])
+    return _again(request, studio, dataset, shown)
