@@ -1,0 +1,184 @@
+"""The studio's pages as pictures, for the documentation: on a desk and on a phone, light and dark.
+
+python -m benchmarks.studio_screens [--workspace build/studio] [--out docs/images] [--all FOLDER]
+
+What is seen is real: the workspace is filled through the studio itself, with the example character trained on the base
+that comes along, an epoch published, pictures drawn. That takes minutes; what is there already is left. `--all` writes
+every page at both sizes in both themes, for a look at the whole, and needs no list of its own.
+"""
+
+import argparse
+import base64
+import io
+import json
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from benchmarks.studio import Server, browser
+from likeness.errors import LikenessError
+from likeness.studio import datasets, gallery, generations, models, queue, run_summaries, runs, starting
+from likeness.studio.endings import ENDINGS
+from likeness.studio.generations import GenerationRequest
+from likeness.studio.lora_choice import LoraChoice
+from likeness.studio.supervisor import Supervisor
+from likeness.studio.workspace import Studio
+
+DESK, PHONE = (1400, 900), (390, 844)
+MOST_BYTES = 300_000
+MOST_TALL = 2400  # pixels of a page that are shown
+RUN = "mika"
+CONFIG: dict[str, Any] = {
+    "name": RUN,
+    "kind": "character",
+    "base": "starter",
+    "trigger": "mika_char",
+    "data": {"datasets": [{"path": "dataset:mika", "repeats": 15}]},
+    "sampling": {
+        "prompts": [
+            "mika_char, smiling and waving, half body, in the mountains, flat style",
+            "mika_char, surprised, half body, in a desert at sunset, outline style",
+            "mika_char, calm, full body, in a room, flat style",
+            "a girl with long pink hair wearing a red dress, smiling, half body, in a forest, flat style",
+        ]
+    },
+}
+PROMPTS = ("mika_char, smiling, half body, in the mountains, flat style",
+           "mika_char, waving, full body, at a beach, outline style")  # fmt: skip
+# Kept in the documentation: name, page, size, theme, pixels from the top.
+KEPT = (
+    ("studio-start", "/", DESK, "light", 900),
+    ("studio-train", "/train?dataset={dataset}", DESK, "light", 1500),
+    ("studio-dataset", "/datasets/{dataset}", DESK, "dark", 1100),
+    ("studio-run", "/runs/{run}", DESK, "light", 1500),
+    ("studio-model", "/library/{model}", DESK, "dark", 1100),
+    ("studio-generate", "/generate", DESK, "light", 1000),
+    ("studio-phone", "/runs/{run}", PHONE, "dark", 1400),
+)
+PAGES = ("/", "/train", "/train?dataset={dataset}", "/runs", "/runs/{run}", "/datasets", "/datasets/{dataset}",
+         "/library", "/library/{model}", "/generate", "/generate/pictures/all", "/merge", "/queue",
+         "/queue/{job}", "/settings", "/settings/notices", "/settings/keys", "/nowhere")  # fmt: skip
+
+
+def fill(workspace: Path) -> None:
+    """Train, choose, publish, draw: whatever of it is not there yet."""
+    studio = Studio(workspace)
+    supervisor = Supervisor(studio, ["cpu"], ENDINGS)
+    supervisor.start()
+    try:
+        starting.put_in(studio, "mika")
+        starting.put_in(studio, "party-hat")
+        if not (workspace / RUN / "run.json").exists():
+            planned = runs.plan(studio, CONFIG)
+            runs.start(studio, CONFIG, planned.digest)
+        wait(studio)
+        summary = run_summaries.summary_of(studio, RUN)
+        epoch = summary.suggested_epoch or summary.epochs_saved
+        runs.choose(studio, RUN, epoch)
+        model = published(studio, epoch)
+        if gallery.listed(studio)[1] < 2 * len(PROMPTS):
+            for prompt in PROMPTS:
+                generations.generate(studio, GenerationRequest(prompt, (LoraChoice(model),), batch=4, seed=1))
+        wait(studio)
+        queue.mark_seen(studio)
+    finally:
+        supervisor.stop()
+        studio.close()
+
+
+def published(studio: Studio, epoch: int) -> str:
+    """The model's id."""
+    try:
+        return models.get(studio, "mika").id
+    except LikenessError:
+        words = "A drawn girl with mint fins for hair and a lightning bolt on her shirt."
+        return models.publish(studio, RUN, epoch, name="mika", tags=["example", "character"], description=words).id
+
+
+def wait(studio: Studio) -> None:
+    while open_jobs := queue.listed(studio, states=["queued", "running"]):
+        print(f"{open_jobs[0].title} …", flush=True)
+        time.sleep(5)
+
+
+def places(workspace: Path) -> dict[str, str]:
+    """What pages are about."""
+    studio = Studio(workspace)
+    try:
+        jobs = queue.listed(studio, limit=1)
+        return {
+            "run": RUN,
+            "dataset": datasets.get(studio, "mika").id,
+            "model": models.get(studio, "mika").id,
+            "job": jobs[0].id if jobs else "none",
+        }
+    finally:
+        studio.close()
+
+
+def shot(driver: Any, url: str, size: tuple[int, int], theme: str, height: int | None = None) -> Image.Image:
+    """The page from its top, as tall as it is or as `height`."""
+    metrics = {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": size == PHONE}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    features = [{"name": "prefers-color-scheme", "value": theme}]
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+    driver.get(url)
+    tall = int(driver.execute_script("return document.documentElement.scrollHeight"))
+    metrics["height"] = min(tall, height or MOST_TALL)
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)  # so that lazy pictures are loaded
+    time.sleep(1.5)
+    driver.execute_async_script(
+        "const done = arguments[0]; Promise.allSettled([...document.images].map((i) => i.decode())).then(() => done())"
+    )
+    data = driver.execute_cdp_cmd("Page.captureScreenshot", {"format": "png"})["data"]
+    return Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB")
+
+
+def save(image: Image.Image, path: Path) -> None:
+    """As small as it has to be: with fewer colours, and then with fewer pixels."""
+    for colours, scale in ((256, 1.0), (128, 1.0), (128, 0.8), (96, 0.65), (64, 0.5)):
+        size = (round(image.width * scale), round(image.height * scale))
+        small = image.resize(size, Image.Resampling.LANCZOS) if scale < 1 else image
+        small.quantize(colours, dither=Image.Dither.NONE).save(path, optimize=True)
+        if path.stat().st_size < MOST_BYTES:
+            return
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--workspace", type=Path, default=Path("build/studio"))
+    parser.add_argument("--out", type=Path, default=Path("docs/images"))
+    parser.add_argument("--all", type=Path, metavar="FOLDER")
+    parser.add_argument("--only", nargs="*", help="of --all, the pages whose address holds one of these")
+    options = parser.parse_args()
+    fill(options.workspace)
+    about = places(options.workspace)
+    server = Server(options.workspace)
+    try:
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+            driver = browser(Path(profile))
+            json.load(urllib.request.urlopen(f"{server.address}/healthz"))
+            if options.all:
+                options.all.mkdir(parents=True, exist_ok=True)
+                for page in (p for p in PAGES if not options.only or any(word in p for word in options.only)):
+                    for kind, size in (("desk", DESK), ("phone", PHONE)):
+                        for theme in ("light", "dark"):
+                            name = page.format(**about).strip("/").replace("/", "_").replace("?", "-") or "start"
+                            image = shot(driver, server.address + page.format(**about), size, theme)
+                            image.save(options.all / f"{name}-{kind}-{theme}.png")
+            else:
+                for name, page, size, theme, height in KEPT:
+                    path = options.out / f"{name}.png"
+                    save(shot(driver, server.address + page.format(**about), size, theme, height), path)
+                    print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
+            driver.quit()
+    finally:
+        server.stop()
+
+
+if __name__ == "__main__":
+    main()
