@@ -6,7 +6,7 @@ range; what is not known is left out.
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from likeness.catalog import Card
@@ -330,9 +330,8 @@ def _fixes(config: RunConfig, card: Card, size: Size | None, device: Device) -> 
 def _device(hardware: HardwareConfig, machine: Machine) -> Device:
     """The device that the run will have."""
     if hardware.device == "cpu" and machine.devices[0].kind != "CPU":
-        first = machine.devices[0]
-        return replace(first, name="cpu", kind="CPU", title=f"{machine.cores} cores", memory_bytes=machine.memory_bytes,
-                       bf16=False, flops=None)  # fmt: skip
+        title, memory = f"this CPU ({machine.cores} cores)", machine.memory_bytes
+        return Device("cpu", "CPU", title, memory, bf16=False, flops=None)
     return machine.devices[0]
 
 

@@ -86,7 +86,7 @@ def machine(workspace: Path) -> Machine:
                for d in found.get("devices", [])]  # fmt: skip
     if not devices:
         cores = os.cpu_count() or 1
-        devices = [Device("cpu", "CPU", f"{cores} cores", memory, bool(cpu.get("bf16")), cpu.get("flops"))]
+        devices = [Device("cpu", "CPU", f"this CPU ({cores} cores)", memory, bool(cpu.get("bf16")), cpu.get("flops"))]
     threads = int(cpu.get("threads") or os.cpu_count() or 1)
     return Machine(tuple(devices), os.cpu_count() or 1, threads, memory, free_disk(workspace), problem)
 

@@ -75,6 +75,17 @@ def plan(studio: Studio, config: dict[str, Any]) -> Planned:
     Datasets of the studio that it names (see `references`) are frozen. Raises InputError with every problem found, each
     'SETTING: what is wrong. Fix: what to do'.
     """
+    prepared, draft, text, used = checked(studio, config)
+    taken = studio.run_folder(prepared.config.name).exists()
+    cost = estimate(prepared, machine(studio.workspace), measured_runs(studio))
+    return Planned(_digest(prepared, used), prepared, cost, text, draft, tuple(used), taken)
+
+
+def checked(studio: Studio, config: dict[str, Any]) -> tuple[Prepared, Path, str, list[Used]]:
+    """A run from a tree of settings, its settings file with the text in it, and the datasets that it uses.
+
+    Raises InputError as `plan` does.
+    """
     resolved = resolve(studio, config)
     text = as_yaml(resolved.values)
     draft = _keep_draft(studio, resolved.values.get("name"), text)
@@ -82,11 +93,10 @@ def plan(studio: Studio, config: dict[str, Any]) -> Planned:
         _refuse_devices(resolved.values)
         prepared = runs.prepare(draft)
         _refuse_servers(studio, prepared.config)
-        taken = studio.run_folder(prepared.config.name).exists()
+        studio.run_folder(prepared.config.name)  # refuses the studio's own folder
     except InputError as e:
         raise InputError(*(_plain(problem, draft.name) for problem in e.problems)) from e
-    cost = estimate(prepared, machine(studio.workspace), measured_runs(studio))
-    return Planned(_digest(prepared, resolved.datasets), prepared, cost, text, draft, tuple(resolved.datasets), taken)
+    return prepared, draft, text, resolved.datasets
 
 
 def as_yaml(values: dict[str, Any]) -> str:

@@ -48,7 +48,10 @@ def resolve(studio: Studio, config: dict[str, Any]) -> Resolved:
 
     Raises InputError with every name that leads nowhere. What else is wrong with the settings is left for their check.
     """
-    found = Resolved(copy.deepcopy(config))
+    try:
+        found = Resolved(copy.deepcopy(config))
+    except RecursionError as e:
+        raise InputError("config: is nested too deep to be settings. Fix: give groups, lists and plain values") from e
     for number, entry in enumerate(_entries(found.values, "data", "datasets")):
         place = f"data.datasets.{number}"
         _replace(found, entry, "path", f"{place}.path", lambda text: _dataset_folder(studio, text, found))

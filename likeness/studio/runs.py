@@ -10,21 +10,21 @@ from sqlalchemy.exc import IntegrityError
 
 from likeness import durable
 from likeness.config.tree import is_list, parse_key
-from likeness.errors import Conflict, NotFound
+from likeness.errors import Conflict, InputError, NotFound
 from likeness.events import SAMPLE_NOW
 from likeness.report.history import mapping
 from likeness.service import runs
 from likeness.store.tables import Dataset, Job, Run
 from likeness.studio import queue
-from likeness.studio.planning import Planned, plan
+from likeness.studio.planning import Planned, checked, plan
 from likeness.studio.queue import Entry
 from likeness.studio.run_summaries import RunSummary, folder_of, job_of, listed, summary_of
 from likeness.studio.run_views import RunView, view
 from likeness.studio.workspace import Studio
 
 __all__ = [
-    "Planned", "RunSummary", "RunView", "Started", "archive", "choose", "folder_of", "free_name", "listed", "note",
-    "plan", "resume", "retrain", "sample_now", "start", "stop", "summary_of", "view",
+    "Planned", "RunSummary", "RunView", "Started", "archive", "choose", "extend", "folder_of", "free_name", "listed",
+    "note", "plan", "resume", "retrain", "sample_now", "start", "stop", "summary_of", "view",
 ]  # fmt: skip
 LONGEST_NOTE = 5000
 
@@ -120,6 +120,27 @@ def resume(studio: Studio, name: str) -> Job:
     return _queue(studio, name, folder, mock=summary.mock)
 
 
+def extend(studio: Studio, name: str, epochs: int) -> Job:
+    """Go on with a finished run until it has `epochs`, exactly as if it had been that long from the start.
+
+    Raises NotFound; Conflict where it has not finished, is no longer than it was, or its schedule or pictures do not
+    allow it.
+    """
+    folder, summary = folder_of(studio, name), summary_of(studio, name)
+    if summary.state != "finished" or summary.mock:
+        what = "is a mock" if summary.mock else f"has not finished ({summary.state})"
+        raise Conflict(f"run '{name}' {what}. Fix: only a real run that has finished can become longer")
+    if epochs <= summary.epochs:
+        raise Conflict(f"epochs: run '{name}' has {summary.epochs} already. Fix: give a larger number")
+    config = _written(folder)
+    config["train"] = mapping(config.get("train")) | {"epochs": epochs}
+    try:
+        runs.resume(checked(studio, config)[0], studio.workspace)
+    except InputError as e:
+        raise Conflict(*e.problems) from e
+    return _queue(studio, name, folder, mock=False)
+
+
 def sample_now(studio: Studio, name: str) -> None:
     """Have the test prompts drawn with the LoRA as it is, at the next step. Raises NotFound, Conflict."""
     folder, found = folder_of(studio, name), view(studio, name)
@@ -179,22 +200,25 @@ def _note(studio: Studio, name: str, **values: Any) -> None:
 def retrain(studio: Studio, name: str, epoch: int | None = None) -> dict[str, Any]:
     """Settings for a run like this one: what was written for it, without what are defaults. With `epoch`, it goes on
     from that LoRA. Raises NotFound."""
-    frozen = mapping(json.loads((folder_of(studio, name) / "run.json").read_text()))
-    config, sources = mapping(frozen.get("config")), mapping(frozen.get("sources"))
-    settings: dict[str, Any] = {}
-    for dotted, source in sources.items():
-        if source == "default" or str(source).startswith(("card ", "run ")):
-            continue
-        key = parse_key(dotted)
-        found, value = _at(config, key)
-        if found:
-            _put(settings, key, value)
-    settings = _as_lists(settings) | {"name": free_name(studio, name)}
+    settings = _written(folder_of(studio, name)) | {"name": free_name(studio, name)}
     if epoch is not None:
         if epoch not in view(studio, name).choices:
             raise NotFound(f"epoch: run '{name}' has no LoRA of epoch {epoch}. Fix: take one of its epochs")
         settings["lora"] = mapping(settings.get("lora")) | {"start_from": f"run:{name}/{epoch}"}
     return cast(dict[str, Any], _with_names(studio, settings))
+
+
+def _written(folder: Path) -> dict[str, Any]:
+    """The settings that were written for a run, as a tree: what is a default, or the base's own, is left out."""
+    frozen = mapping(json.loads((folder / "run.json").read_text()))
+    config, sources = mapping(frozen.get("config")), mapping(frozen.get("sources"))
+    settings: dict[str, Any] = {}
+    for dotted, source in sources.items():
+        key = parse_key(dotted)
+        found, value = _at(config, key)
+        if found and source != "default" and not str(source).startswith(("card ", "run ")):
+            _put(settings, key, value)
+    return cast(dict[str, Any], _as_lists(settings))
 
 
 def free_name(studio: Studio, name: str) -> str:

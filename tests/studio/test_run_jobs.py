@@ -146,6 +146,13 @@ def test_from_start_to_files_on_a_tiny_base(
     with pytest.raises(NotFound):
         comparing.load_view(studio, "mika", "half")
 
+    with pytest.raises(Conflict, match="has 2 already"):
+        runs.extend(studio, "mika", 2)
+    runs.extend(studio, "mika", 3)
+    wait(lambda: state(studio, "mika") == "finished", 240)
+    longer = runs.view(studio, "mika")
+    assert longer.choices == [1, 2, 3] and len(longer.loss) == 18 and longer.loss[:12] == found.loss
+
     again = runs.plan(studio, settings(**config | {"name": "again"}))
     assert "as fast as run mika" in again.cost.time.source and "measured in run mika" in again.cost.memory.source
     assert read_history(studio.run_folder("mika")).verdict is not None

@@ -27,6 +27,13 @@ def at_hand(studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 # --- plans
 
 
+def deep() -> dict[str, Any]:
+    tree: dict[str, Any] = {}
+    for _ in range(5000):
+        tree = {"a": tree}
+    return tree
+
+
 def test_a_plan_tells_what_the_run_would_be_and_starts_nothing(studio: Studio) -> None:
     planned = runs.plan(studio, settings())
     assert (planned.plan.images, planned.plan.held_out, planned.plan.epochs) == (10, 2, 3)
@@ -83,6 +90,7 @@ def test_problems_name_the_setting_and_the_fix(studio: Studio) -> None:
         ({"data": {"datasets": []}}, r"^data\.datasets: should be a list with at least 1 entry"),
         ({"stages": [{"name": "a"}, {"name": "b"}]}, "several runs"),
         ({"description": "x", "base": 5}, r"^base: should be text"),
+        ({"train": deep()}, r"^config: is nested too deep"),
     ],
 )
 def test_what_cannot_be_planned_is_told(studio: Studio, changes: dict[str, Any], words: str) -> None:
@@ -273,6 +281,17 @@ def test_a_waiting_run_is_paused_and_goes_on(studio: Studio) -> None:
         runs.stop(studio, "mika")
     assert len(queue.listed(studio)) == 1, "it is the same job all along"
     runs.resume(studio, "mika")
+
+
+def test_only_a_finished_run_becomes_longer(studio: Studio) -> None:
+    job = start(studio, settings(optim={"schedule": "cosine"})).job
+    with pytest.raises(Conflict, match=r"has not finished \(queued\)"):
+        runs.extend(studio, "mika", 5)
+    told(studio.run_folder("mika"), began(), step(6), events.RunFinished(step=6, seconds=1.0))
+    queue.change(studio, job.id, state="finished")
+    with pytest.raises(Conflict, match=r"train\.epochs: cannot change while the 'cosine' schedule depends on it"):
+        runs.extend(studio, "mika", 5)
+    assert frozen(studio)["config"]["train"]["epochs"] == 3
 
 
 def test_a_run_that_was_never_queued_can_be(studio: Studio) -> None:

@@ -255,6 +255,10 @@ class StopAsked(Asked):
     become: Literal["paused", "canceled"] = "canceled"
 
 
+class ExtendAsked(Asked):
+    epochs: Annotated[int, Field(ge=1, le=100_000, description="That it will have in all.")]
+
+
 class ConfigTold(Told):
     config: dict[str, Any]
     notes: list[str] = Field(default=[])
@@ -363,6 +367,12 @@ def stop_run(studio: Opened, name: str, asked: StopAsked) -> JobTold:
 def resume_run(studio: Opened, name: str) -> JobTold:
     """Queue a run that stopped before its end; it goes on where it was."""
     return JobTold.model_validate(runs.resume(studio, name))
+
+
+@router.post("/runs/{name}/extend")
+def extend_run(studio: Opened, name: str, asked: ExtendAsked) -> JobTold:
+    """Go on with a finished run until it has more epochs, as if it had been that long from the start."""
+    return JobTold.model_validate(runs.extend(studio, name, asked.epochs))
 
 
 @router.post("/runs/{name}/sample-now", status_code=202)

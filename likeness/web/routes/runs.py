@@ -154,6 +154,12 @@ def resume(request: Request, studio: Opened, name: str) -> Response:
     return go(request, url_of(name))
 
 
+@router.post("/runs/{name}/extend")
+def extend(request: Request, studio: Opened, name: str, more: Annotated[int, Form()]) -> Response:
+    runs.extend(studio, name, runs.summary_of(studio, name).epochs + more)
+    return go(request, url_of(name))
+
+
 @router.post("/runs/{name}/sample-now")
 def sample_now(studio: Opened, name: str) -> HTMLResponse:
     runs.sample_now(studio, name)

@@ -2,22 +2,27 @@
 "use strict";
 (() => {
   const WAIT = 500  // milliseconds after the last key
-  let timer = 0
-  const plan = () => {
+  let timer = 0, planned = ""
+  const written = () => new URLSearchParams(new FormData(document.getElementById("train"))).toString()
+  function plan() {
     clearTimeout(timer)
+    planned = written()
     document.getElementById("start-button")?.setAttribute("aria-disabled", "true")
     timer = setTimeout(() => document.body.dispatchEvent(new CustomEvent("plan")), WAIT)
   }
-  const ours = (element) => element?.form?.id === "train"
   for (const kind of ["input", "change"])
-    document.addEventListener(kind, (event) => {
-      if (!ours(event.target) || event.target.name === "new-dataset") return
-      if (event.target.name === "base-own") {  // who types a model of their own has chosen it
-        const own = event.target.closest(".choice").querySelector("[name=base]")
-        own.checked = true
-      }
-      plan()
+    document.addEventListener(kind, ({ target }) => {
+      if (target.form?.id !== "train" || target.name === "new-dataset") return
+      if (target.name === "base-own") target.closest(".choice").querySelector("[name=base]").checked = true
+      if (written() !== planned) plan()  // leaving a field tells of the change once more
     })
+  // What is shown is no longer what is asked for: the button waits for the new plan.
+  document.addEventListener("click", (event) => {
+    if (!event.target.closest("#start-button[aria-disabled=true]")) return
+    event.stopImmediatePropagation()
+    event.preventDefault()
+    window.toast("One moment: the plan is worked out anew")
+  }, { capture: true })
   document.addEventListener("submit", (event) => { if (event.target.id === "train") event.preventDefault() })
   document.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && event.target.name === "new-dataset") document.getElementById("make-dataset").click()
@@ -31,10 +36,10 @@
     for (let group = field.closest("details"); group; group = group.parentElement.closest("details")) group.open = true
     field.dispatchEvent(new Event("change", { bubbles: true }))
   })
-  // Pictures that came or changed, another dataset, suggested prompts: all of it changes the plan.
+  // Pictures that came, another dataset, suggested prompts: all of it changes the plan.
   document.addEventListener("settled", plan)
   document.addEventListener("htmx:after:swap", (event) => {
     const target = event.detail?.ctx?.target ?? event.target
-    if (!target?.closest?.("#plan, #advice, #tasks-button, toast-box")) plan()
+    if (target?.closest?.("#bases, #dataset, #prompts")) plan()
   })
 })()
