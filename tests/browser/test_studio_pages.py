@@ -59,7 +59,8 @@ def _picture(server: StudioServer, picture_id: str) -> None:
     studio = server.studio
     studio.pictures.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", (64, 64), (200, 0, 0)).save(studio.pictures / "a.png")
-    settings = {"prompt": "a car", "seed": 1, "width": 64, "height": 64, "steps": 4, "guidance": 4.0, "loras": []}
+    settings = {"seed": 1, "width": 64, "height": 64, "steps": 4, "guidance": 4.0, "negative_prompt": "", "loras": [],
+                "references": [], "precision": "auto"}  # fmt: skip
     with studio.database.session() as session:
         session.add(
             Picture(id=picture_id, job_id="b" * 12, file="a.png", base="starter", prompt="a car", settings=settings)
