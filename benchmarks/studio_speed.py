@@ -2,9 +2,9 @@
 
 python -m benchmarks.studio_speed [--models 1000] [--pictures 50000] [--side 512] [--rounds 5] [--keep FOLDER]
 
-The server is a process of its own, asked over HTTP as a browser asks: a page, then what it shows, six at a time. `first`
-is the first time after the server has started; the others are the median of the rounds. Models and pictures are rows
-in the database; of pictures, as many files as a page shows are real, and all rows share them.
+The server is a process of its own, asked over HTTP as a browser asks: a page, then what it shows, six at a time.
+`first` is the first time after the server has started; then comes the median of the rounds. Models and pictures are
+rows in the database; of pictures a few hundred files are real, and all rows share them.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from PIL import Image
 from sqlalchemy import insert
 
 from likeness.store.tables import Job, Model, Picture, Tag, new_id
-from likeness.studio import generations
+from likeness.studio import generations, thumbnails
 from likeness.studio.workspace import Studio
 
 FILES = 240  # real pictures
@@ -82,6 +82,8 @@ def fill(workspace: Path, models: int, pictures: int, side: int) -> None:
         place = studio.models / model_id / "examples"
         place.mkdir(parents=True)
         (place / "0.png").symlink_to(files[ids.index(model_id) % FILES])
+    # As is done when a picture arrives.
+    thumbnails.prepare(studio, [*files, *(studio.models / i / "examples" / "0.png" for i in ids[:FILES])])
     studio.close()
 
 

@@ -26,7 +26,7 @@ from likeness.service import samples
 from likeness.service.samples import LoraUse, SampleJob
 from likeness.service.workers import JOB_NAME, Order
 from likeness.store.tables import Job, Picture, new_id
-from likeness.studio import lora_choice, queue, reference_pictures
+from likeness.studio import lora_choice, queue, reference_pictures, thumbnails
 from likeness.studio.lora_choice import Chosen, LoraChoice, TriggerHelp
 from likeness.studio.queue import Entry
 from likeness.studio.supervisor import Ending
@@ -219,6 +219,7 @@ def collect(studio: Studio, job: Job) -> list[Picture]:
     if rows:
         with studio.database.session() as session:
             session.execute(insert(Picture).on_conflict_do_nothing(), rows)
+        thumbnails.prepare(studio, (studio.pictures / row["file"] for row in rows))
     return _pictures(studio, [job.id])
 
 

@@ -20,7 +20,7 @@ from likeness.dataset.wording import one_line
 from likeness.errors import Conflict, InputError, NotFound
 from likeness.report.history import mapping, read_history
 from likeness.store.tables import Model, Share, Tag, new_id
-from likeness.studio import examples, lora_file, model_cards
+from likeness.studio import examples, lora_file, model_cards, thumbnails
 from likeness.studio.examples import Example
 from likeness.studio.file_names import file_stem
 from likeness.studio.workspace import Studio
@@ -153,6 +153,7 @@ def add(
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
+    thumbnails.prepare(studio, (folder / e["file"] for e in model.examples))
     return model
 
 

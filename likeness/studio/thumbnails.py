@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from PIL import Image
@@ -12,6 +14,7 @@ from likeness.dataset.geometry import cut_out, read_crop
 from likeness.errors import InputError, NotFound
 from likeness.studio.workspace import Studio
 
+LISTED_SIDES = (256, 512)  # that grids show
 SIDES = (128, 256, 512, 1024)  # pixels, of the longer side; only these, so that nobody can fill the disk
 
 
@@ -43,3 +46,11 @@ def thumbnail(studio: Studio, picture: Path, side: int, *, cropped: bool = False
     durable.write_with(path, lambda partial: image.save(partial, "WEBP", quality=82, method=2))
     os.chmod(path, 0o644)
     return path
+
+
+def prepare(studio: Studio, pictures: Iterable[Path]) -> None:
+    """Make the copies that lists show before anybody asks; a picture that cannot be read is left for then."""
+    for picture in pictures:
+        with suppress(InputError, OSError):
+            for side in LISTED_SIDES:
+                thumbnail(studio, picture, side)

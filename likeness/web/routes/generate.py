@@ -1,6 +1,6 @@
 """Generate: pictures drawn with LoRAs, as they appear; the history; single pictures."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
@@ -208,11 +208,11 @@ def _history(found: list[Generation], total: int, offset: int) -> dict[str, Any]
 
 def _shown(found: Generation) -> dict[str, Any]:
     """A generation as `_generation.html` shows it: its pictures, and in rows where strengths are compared."""
-    request, job = found.request, found.job
-    strengths = [float(s) for s in request.get("strengths") or []]
+    asked, job = asdict(USUAL) | found.request, found.job  # a job of an earlier version may tell less
+    strengths = [float(s) for s in asked["strengths"]]
     return {
         "job": job,
-        "asked": request,
+        "asked": asked,
         "pictures": found.pictures,
         "total_pictures": found.total,
         "loras": list(job.extra.get("loras") or []),
