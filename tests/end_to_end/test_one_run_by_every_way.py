@@ -52,9 +52,8 @@ def by_page(studio: Studio, place: Path) -> None:
 def by_agent(studio: Studio, place: Path) -> None:
     async def way() -> None:
         async with Client(build(studio, local=True)) as client:
-            settings = {"kind": "character", "trigger": "mika_char", "train": {"epochs": 4},
-                        "data": {"datasets": [{"path": "dataset:mika", "repeats": 3}]}}  # fmt: skip
-            asked = {"base": "starter", "name": "mika", "prompts": PROMPTS, "settings": settings}
+            settings = {"train": {"epochs": 4}, "data": {"datasets": [{"path": "dataset:mika", "repeats": 3}]}}
+            asked = {"dataset": "mika", "base": "starter", "name": "mika", "prompts": PROMPTS, "settings": settings}
             planned = await client.call_tool("plan_training", asked)
             assert not planned.is_error and planned.structured_content, planned.content
             told = planned.structured_content
