@@ -249,14 +249,15 @@ def translate(dialect: Dialect, request: Mapping[str, Any]) -> Translated:
     return Translated(found.config, steps, found.notes)
 
 
-def with_steps(translated: Translated, images: int) -> dict[str, Any]:
+def with_steps(translated: Translated, images: int, per_update: int) -> dict[str, Any]:
     """The settings with about as many steps as were asked for, over the usual number of epochs, so that there are some
-    to choose from; each image is repeated in them as often as that takes. `images`: that are trained on."""
+    to choose from; each image is repeated in them as often as that takes. `images` are those that are trained on,
+    `per_update` how many go into a step."""
     if translated.steps is None:
         return translated.config
     config = copy.deepcopy(translated.config)
     train: dict[str, Any] = config.setdefault("train", {})
-    shown = translated.steps * train.get("batch_size", 1) / max(1, images)  # times each image
+    shown = translated.steps * per_update / max(1, images)  # times each image
     epochs = min(SOME.epochs[0], max(1, round(shown)))
     train["epochs"] = epochs
     config["data"]["datasets"][0]["repeats"] = max(1, round(shown / epochs))

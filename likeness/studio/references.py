@@ -16,7 +16,7 @@ from sqlalchemy import select
 
 from likeness.errors import InputError, NotFound
 from likeness.store.tables import Model
-from likeness.studio import datasets
+from likeness.studio import datasets, plan_versions
 from likeness.studio.workspace import Studio
 
 DATASET, RUN, MODEL = "dataset:", "run:", "model:"
@@ -115,7 +115,8 @@ def _frozen(studio: Studio, wanted: str, found: Resolved) -> Path:
     if match:
         version = datasets.version(studio, dataset.id, int(match["number"]))
     else:
-        version = datasets.freeze(studio, dataset.id)
+        version = datasets.freeze(studio, dataset.id, plan_versions.NOTE)
+        plan_versions.drop_others(studio, dataset.id, version.number)
     use = Used(dataset.id, dataset.name, version.number, version.digest)
     if use not in found.datasets:
         found.datasets.append(use)

@@ -1,12 +1,11 @@
 """Runs of a workspace: started from a plan, followed, stopped, gone on with, chosen from, put away."""
 
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
-
-from sqlalchemy.exc import IntegrityError
 
 from likeness import durable
 from likeness.config.tree import is_list, parse_key
@@ -15,7 +14,7 @@ from likeness.events import SAMPLE_NOW
 from likeness.report.history import mapping
 from likeness.service import runs
 from likeness.store.tables import Dataset, Job, Run
-from likeness.studio import queue
+from likeness.studio import plan_versions, queue
 from likeness.studio.planning import Planned, checked, plan
 from likeness.studio.queue import Entry
 from likeness.studio.run_summaries import RunSummary, folder_of, job_of, listed, summary_of
@@ -27,6 +26,7 @@ __all__ = [
     "note", "plan", "resume", "retrain", "sample_now", "start", "stop", "summary_of", "view",
 ]  # fmt: skip
 LONGEST_NOTE = 5000
+STARTING_SECONDS = 60.0  # that a start may take, between its row and its folder
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,7 @@ def start(
         note=note,
     )
     _claim_name(studio, row)
+    plan_versions.keep(studio, [(use.dataset_id, use.version) for use in planned.datasets], name)
     folder = None
     try:
         folder = runs.start(prepared, studio.workspace, mock=mock)
@@ -277,17 +278,16 @@ def _with_names(studio: Studio, value: Any) -> Any:
 def _claim_name(studio: Studio, row: Run) -> None:
     """Two that start at once cannot both have a name; one in the bin leaves its name to others."""
     taken = Conflict(f"name: there is a run '{row.name}' already. Fix: choose another name, such as {row.name}-2")
-    if studio.run_folder(row.name).exists():
-        raise taken
-    try:
-        with studio.database.session() as session:
-            old = session.get(Run, row.name)
-            if old is not None and old.deleted is not None:
-                session.delete(old)
-                session.flush()
-            session.add(row)
-    except IntegrityError as e:
-        raise taken from e
+    with studio.database.session() as session:  # one writer at a time
+        old = session.get(Run, row.name)
+        # A row without a folder is of one that starts just now; or of one that was killed over it, a while ago.
+        starting = old is not None and old.deleted is None and time.time() - old.created < STARTING_SECONDS
+        if studio.run_folder(row.name).exists() or starting:
+            raise taken
+        if old is not None:
+            session.delete(old)
+            session.flush()
+        session.add(row)
 
 
 def _forget(studio: Studio, name: str) -> None:

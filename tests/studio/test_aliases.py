@@ -47,7 +47,7 @@ REQUESTS: dict[Dialect, dict[str, Any]] = {
 @pytest.mark.parametrize("dialect", get_args(Dialect))
 def test_each_request_becomes_settings_that_are_valid(dialect: Dialect) -> None:
     found = translate(dialect, REQUESTS[dialect])
-    config = RunConfig.model_validate(with_steps(found, 12))
+    config = RunConfig.model_validate(with_steps(found, 12, 1))
     assert config.name == "maya" and config.data.datasets[0].path == "dataset:maya"
 
 
@@ -73,7 +73,7 @@ def test_groups_of_fields_are_taken_apart() -> None:
 )
 def test_steps_become_epochs_to_choose_from(steps: int, images: int, batch: int, expected: int) -> None:
     request = {"name": "x", "base": "sdxl", "input_images": "dataset:x", "steps": steps, "batch_size": batch}
-    config = RunConfig.model_validate(with_steps(translate("replicate", request), images))
+    config = RunConfig.model_validate(with_steps(translate("replicate", request), images, batch))
     shown = images * config.data.datasets[0].repeats * config.train.epochs / batch
     assert abs(shown - expected) <= 0.2 * expected and config.train.epochs <= 10
 

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from likeness import events
 from likeness.errors import Conflict, InputError, NotFound
 from likeness.service import runs as service_runs
-from likeness.store.tables import Run
-from likeness.studio import datasets, preferences, queue, run_bin, runs
+from likeness.store.tables import DatasetVersion, Run
+from likeness.studio import datasets, plan_versions, preferences, queue, run_bin, runs
 from likeness.studio.queue import Entry
 from likeness.studio.workspace import Studio
 from tests.studio.runs_at_hand import a_machine, began, frozen, mika, settings, start, step, told
@@ -53,6 +54,7 @@ def test_the_same_settings_in_any_order_are_the_same_plan(studio: Studio) -> Non
 
 
 def test_whatever_decides_the_run_changes_the_digest(studio: Studio, at_hand: str) -> None:
+    datasets.freeze(studio, at_hand)
     seen = {runs.plan(studio, settings()).digest}
     seen.add(runs.plan(studio, settings(optim={"learning_rate": 2e-3})).digest)
     seen.add(runs.plan(studio, settings(trigger="mika_char ")).digest)
@@ -63,6 +65,39 @@ def test_whatever_decides_the_run_changes_the_digest(studio: Studio, at_hand: st
     assert len(seen) == 4
     earlier = settings(data={"datasets": [{"path": "dataset:mika@1", "repeats": 2}]})
     assert runs.plan(studio, earlier).digest in seen, "version 1 is what was planned first"
+
+
+def test_versions_that_no_run_came_of_are_dropped(studio: Studio, at_hand: str) -> None:
+    def there() -> list[int]:
+        found = [v.number for v in datasets.versions(studio, at_hand)]
+        assert {p.name for p in (studio.datasets / at_hand / "versions").iterdir()} == {str(n) for n in found}
+        return found
+
+    def change(text: str) -> None:
+        next(datasets.files_of(studio, at_hand).glob("*.txt")).write_text(f"mika_char, {text}")
+
+    runs.plan(studio, settings())
+    change("one")
+    runs.plan(studio, settings())
+    assert there() == [2]
+    start(studio)
+    change("two")
+    runs.plan(studio, settings("later"))
+    change("three")
+    datasets.freeze(studio, at_hand, "mine")
+    runs.plan(studio, settings("later"))
+    assert there() == [4, 2], "the run's and the one that was asked for"
+    row = {"data": {"datasets": [{"path": f"dataset:{name}"} for name in ("second", "mika")]}}
+    second = datasets.create(studio, "second", "character").id
+    for file in datasets.files_of(studio, at_hand).iterdir():
+        shutil.copyfile(file, datasets.files_of(studio, second) / file.name)
+    change("four")
+    start(studio, settings("both", **row))
+    with studio.database.session() as session:
+        session.execute(update(DatasetVersion).values(note=plan_versions.NOTE))
+    change("five")
+    runs.plan(studio, settings("later"))
+    assert there() == [6, 5, 2], "runs keep theirs, whatever is noted of them"
 
 
 def test_problems_name_the_setting_and_the_fix(studio: Studio) -> None:
@@ -178,6 +213,13 @@ def test_of_two_that_start_at_once_one_has_the_name(studio: Studio) -> None:
     with ThreadPoolExecutor(4) as pool:
         assert sum(pool.map(go, range(4))) == 1
     assert len(queue.listed(studio)) == 1 and runs.summary_of(studio, "mika").state == "queued"
+
+
+def test_a_start_that_was_killed_does_not_keep_the_name(studio: Studio) -> None:
+    with studio.database.session() as session:
+        session.add(Run(name="mika", created=1.0))
+    start(studio)
+    assert runs.summary_of(studio, "mika").created > 1e9
 
 
 def test_a_full_queue_leaves_nothing_behind(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -432,5 +432,7 @@ def _config(studio: Studio, asked: PlanAsked) -> tuple[dict[str, Any], list[str]
     translated = aliases.translate(asked.dialect, asked.request)
     if translated.steps is None:
         return translated.config, translated.notes
-    images = runs.plan(studio, translated.config).plan.images
-    return aliases.with_steps(translated, images), translated.notes
+    planned = runs.plan(studio, translated.config)
+    train = planned.prepared.config.train
+    per_update = train.batch_size * train.gradient_accumulation
+    return aliases.with_steps(translated, planned.plan.images, per_update), translated.notes

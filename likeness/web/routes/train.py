@@ -24,7 +24,7 @@ from likeness.web.pages import by_field, go, page, part, said
 from likeness.web.train_form import BASIC, PREFIX, Filled, Row, fill, groups, read, settings
 
 router = APIRouter()
-MOST_DATASETS, MOST_SOURCES, MOST_SHOWN = 500, 200, 16
+MOST_DATASETS, MOST_SOURCES = 500, 200
 PATHS = (
     ("character", "Character", "A person, an animal, a figure: looks the same in every scene."),
     ("style", "Style", "A way of drawing, painting or photographing, on any subject."),
@@ -90,14 +90,6 @@ def show_dataset(request: Request, studio: Opened, sent: Sent) -> HTMLResponse:
     shown: dict[str, Any] = {"name": name, "kind": kind, "rows": _rows(sent)}
     shown |= _pictures(studio, kind, path, trigger)
     return part(request, "_train_parts.html", **shown)
-
-
-@router.get("/train/pictures/{dataset}")
-def show_pictures(request: Request, studio: Opened, dataset: str) -> HTMLResponse:
-    """The first pictures of the chosen dataset."""
-    row = datasets.get(studio, dataset)
-    shown: dict[str, Any] = {"chosen": row, "count": files.count(studio, row.id)}
-    return part(request, "_train_strip.html", **shown, cover=files.cover(studio, row.id, MOST_SHOWN))
 
 
 @router.post("/train/datasets")

@@ -1,14 +1,14 @@
 // The page 'Train': whatever changes in its form asks for a new plan, a little later; [data-use] puts a value into a field.
 "use strict";
 (() => {
-  const WAIT = 500  // milliseconds after the last key
+  const WAIT = 500, LONG_WAIT = 3000  // milliseconds after the last key; after the last change of a picture or caption
   let timer = 0, planned = ""
   const written = () => new URLSearchParams(new FormData(document.getElementById("train"))).toString()
-  function plan() {
+  function plan(wait = WAIT) {
     clearTimeout(timer)
     planned = written()
     document.getElementById("start-button")?.setAttribute("aria-disabled", "true")
-    timer = setTimeout(() => document.body.dispatchEvent(new CustomEvent("plan")), WAIT)
+    timer = setTimeout(() => document.body.dispatchEvent(new CustomEvent("plan")), wait)
   }
   for (const kind of ["input", "change"])
     document.addEventListener(kind, ({ target }) => {
@@ -36,10 +36,11 @@
     for (let group = field.closest("details"); group; group = group.parentElement.closest("details")) group.open = true
     field.dispatchEvent(new Event("change", { bubbles: true }))
   })
-  // Pictures that came, another dataset, suggested prompts: all of it changes the plan.
-  document.addEventListener("settled", plan)
+  // Pictures and captions that came or changed, another dataset, suggested prompts: all of it changes the plan.
+  document.addEventListener("settled", () => plan(LONG_WAIT))
   document.addEventListener("htmx:after:swap", (event) => {
     const target = event.detail?.ctx?.target ?? event.target
-    if (target?.closest?.("#bases, #dataset, #prompts")) plan()
+    if (target?.closest?.("#panel")) plan(LONG_WAIT)
+    else if (target?.closest?.("#bases, #dataset, #prompts")) plan()
   })
 })()
