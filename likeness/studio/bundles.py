@@ -41,8 +41,16 @@ _NAME = re.compile(
     r"manifest\.json|card\.json|run\.json|README\.md|lora/[A-Za-z0-9][A-Za-z0-9._-]{0,99}\.safetensors"
     r"|examples/[0-9a-f]{16}\.(png|jpg|jpeg|webp)"
 )
-_SETTINGS = ("prompt", "negative_prompt", "seed", "width", "height", "steps", "guidance", "strength", "loras")
-_FACTS = ("base", "file", "run", "settings", "sampling", "lineage", "made", "verdict", "measures", "licence")
+_NUMBER = (int, float)
+_SETTINGS: dict[str, tuple[type, ...]] = {  # of an example, with what each may be
+    "prompt": (str,), "negative_prompt": (str,), "seed": (int, type(None)), "width": (int,), "height": (int,),
+    "steps": (int,), "guidance": _NUMBER, "strength": _NUMBER, "loras": (list,),
+}  # fmt: skip
+_FACTS: dict[str, type] = {
+    "base": dict, "file": dict, "run": dict, "settings": dict, "sampling": dict, "lineage": list, "made": dict,
+    "verdict": dict, "measures": dict,
+}  # fmt: skip
+_MOST_ANCESTORS = 100
 _TOLD = re.compile(r"[0-9a-f]{64}")
 _DATE = (1980, 1, 1, 0, 0, 0)  # the first that a zip can hold
 _CHUNK = 1 << 20
@@ -85,8 +93,14 @@ def _card(model: Model, tags: list[str]) -> dict[str, Any]:
         "sha256": model.sha256,
         "thumbnail": model.thumbnail,
         "examples": model.examples,
-        "facts": model_cards.portable(model.card),
+        "facts": _facts(model_cards.portable(model.card)),
     }
+
+
+def _facts(card: dict[str, Any]) -> dict[str, Any]:
+    """Without what leads to files or repositories: those of a stranger's are not ours to fetch."""
+    base = {key: value for key, value in mapping(card.get("base")).items() if key != "parts_from"}
+    return card | ({"base": base} if "base" in card else {})
 
 
 def _write_zip(path: Path, parts: list[tuple[str, Path | bytes]]) -> None:
@@ -130,13 +144,12 @@ def import_bundle(studio: Studio, source: Path) -> Model:
         facts = lora_file.read_facts(folder / "lora" / card.file)
         model = Model(
             origin="import",
-            base=card.text("base", 500),
+            base=model_cards.portable_base(card.text("base", 500)),
             family=card.text("family", 50),
             kind=card.text("kind", 50),
             trigger=card.text("trigger", 200),
             epoch=card.count("epoch"),
-            card=model_cards.facts_of_file(facts)
-            | {key: value for key, value in mapping(card.tree.get("facts")).items() if key in _FACTS},
+            card=model_cards.facts_of_file(facts) | card.facts(),
         )
         shown, thumbnail = card.shown(folder)
         model.thumbnail = thumbnail
@@ -181,6 +194,16 @@ class _Card:
             raise _bad(f"{CARD}: '{name}' is no count")
         return value
 
+    def facts(self) -> dict[str, Any]:
+        told = self.tree.get("facts") or {}
+        if not isinstance(told, dict) or any(not isinstance(told.get(k), t) for k, t in _FACTS.items() if k in told):
+            raise _bad(f"{CARD}: 'facts' are not as Likeness writes them")
+        known = {key: value for key, value in cast(dict[str, Any], told).items() if key in _FACTS}
+        lineage = known.get("lineage", [])
+        if len(lineage) > _MOST_ANCESTORS or not all(isinstance(row, dict) for row in lineage):
+            raise _bad(f"{CARD}: 'lineage' is no list of what it was made of")
+        return _facts(known)
+
     def shown(self, folder: Path) -> tuple[list[Example], str | None]:
         """Examples in their order, and the thumbnail. Each picture is decoded once, so none that is broken stays."""
         rows = self.tree.get("examples") or []
@@ -192,7 +215,7 @@ class _Card:
             found.append(
                 Example(
                     _picture(folder, row.get("file")),
-                    {key: row[key] for key in _SETTINGS if key in row},
+                    _settings(row),
                     _picture(folder, reference) if reference is not None else None,
                 )
             )
@@ -200,6 +223,19 @@ class _Card:
         if thumbnail is not None and thumbnail not in {f"examples/{e.path.name}" for e in found}:
             raise _bad(f"{CARD}: its thumbnail is none of its examples")
         return found, thumbnail
+
+
+def _settings(row: dict[str, Any]) -> dict[str, Any]:
+    """What drew an example."""
+    told = {key: row[key] for key in _SETTINGS if key in row}
+    for key, value in told.items():
+        if isinstance(value, bool) or not isinstance(value, _SETTINGS[key]) or len(str(value)) > models.LONGEST_TEXT:
+            raise _bad(f"{CARD}: '{key}' of an example is not as Likeness writes it")
+    for use in cast(list[Any], told.get("loras", [])):
+        found = mapping(use)
+        if not isinstance(found.get("name"), str) or not isinstance(found.get("strength"), _NUMBER):
+            raise _bad(f"{CARD}: 'loras' of an example are not as Likeness writes them")
+    return told
 
 
 def _picture(folder: Path, name: Any) -> Path:

@@ -61,6 +61,12 @@ def with_card(parts: Parts, **values: Any) -> Parts:
     return {**parts, "card.json": json.dumps(json.loads(parts["card.json"]) | values).encode()}
 
 
+def with_example(parts: Parts, **values: Any) -> Parts:
+    """The first example told otherwise."""
+    shown = json.loads(parts["card.json"])["examples"]
+    return with_card(parts, examples=[shown[0] | values, *shown[1:]])
+
+
 def test_the_same_model_gives_the_same_bytes_there_and_back(
     studio: Studio, elsewhere: Studio, mika: Model, bundle: Path, tmp_path: Path
 ) -> None:
@@ -143,6 +149,12 @@ CHANGES: dict[str, tuple[Callable[[Parts], Parts], str]] = {
     "a LoRA that is a pickle": (
         lambda p: with_card({**p, "lora/Mika-Co.safetensors": b"\x80\x02}q\x00." * 9},
                             sha256=sha256(b"\x80\x02}q\x00." * 9).hexdigest()), "pickle"),
+    "facts that are a list": (lambda p: with_card(p, facts=[1]), "'facts' are not"),
+    "measures that are text": (lambda p: with_card(p, facts={"measures": "x"}), "'facts' are not"),
+    "ancestors that are numbers": (lambda p: with_card(p, facts={"lineage": [1, 2]}), "'lineage' is no list"),
+    "an example drawn in no steps": (lambda p: with_example(p, steps="many"), "'steps' of an example"),
+    "an example with a list for a prompt": (lambda p: with_example(p, prompt=["x"]), "'prompt' of an example"),
+    "an example of odd LoRAs": (lambda p: with_example(p, loras=[3]), "'loras' of an example"),
     "another version": (lambda p: {**p, "manifest.json": b'{"format": "likeness-bundle", "version": 2}'}, "upgrade"),
     "another format": (lambda p: {**p, "manifest.json": b'{"format": "zip", "version": 1}'}, "no bundle of Likeness"),
     "run settings that are a list": (lambda p: {**p, "run.json": b"[]"}, "no JSON object"),
@@ -163,6 +175,15 @@ def test_a_picture_that_is_none_is_refused(elsewhere: Studio, bundle: Path, tmp_
     name = f"examples/{sha256(content).hexdigest()[:16]}.png"
     parts = with_card({**parts_of(bundle), name: content}, examples=[{"file": name}], thumbnail=None)
     refused(elsewhere, packed(tmp_path / "bad.likeness", parts), "is none of PNG")
+
+
+def test_what_a_bundle_says_leads_to_nothing_else(elsewhere: Studio, bundle: Path, tmp_path: Path) -> None:
+    parts = parts_of(bundle)
+    facts = json.loads(parts["card.json"])["facts"]
+    facts["base"]["parts_from"] = "stranger/parts"
+    path = packed(tmp_path / "a.likeness", with_card(parts, base="/etc/secret", facts=facts | {"more": "x"}))
+    model = bundles.import_bundle(elsewhere, path)
+    assert model.base == "secret" and "parts_from" not in model.card["base"] and "more" not in model.card
 
 
 def test_a_bundle_repacked_rightly_is_taken(elsewhere: Studio, bundle: Path, tmp_path: Path) -> None:

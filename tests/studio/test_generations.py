@@ -187,6 +187,15 @@ def test_pictures_appear_as_they_are_drawn_and_once(studio: Studio, mika: Model)
     assert gallery.path_of(studio, row).is_file()
 
 
+def test_small_copies_are_made_when_a_picture_is_seen_first(studio: Studio, mika: Model) -> None:
+    before = len(list(studio.thumbnails.rglob("*.webp")))
+    assert before, "those of the model's examples"
+    job = order(studio, LoraChoice(mika.id), batch=2).job
+    draw(studio, job)
+    generations.collect(studio, job)
+    assert len(list(studio.thumbnails.rglob("*.webp"))) == before + 4
+
+
 def test_a_sample_of_somebody_else_is_left_alone(studio: Studio, mika: Model) -> None:
     job = order(studio, LoraChoice(mika.id)).job
     job.subject = "run:mika"
