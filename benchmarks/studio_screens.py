@@ -20,10 +20,10 @@ from typing import Any
 from PIL import Image
 
 from benchmarks.studio import Server, browser
-from likeness.errors import LikenessError
-from likeness.studio import datasets, gallery, generations, models, queue, run_summaries, runs, starting
+from likeness.studio import datasets, gallery, generations, library, models, queue, run_summaries, runs, starting
 from likeness.studio.endings import ENDINGS
 from likeness.studio.generations import GenerationRequest
+from likeness.studio.library import Filter
 from likeness.studio.lora_choice import LoraChoice
 from likeness.studio.supervisor import Supervisor
 from likeness.studio.workspace import Studio
@@ -92,11 +92,10 @@ def fill(workspace: Path) -> None:
 
 def published(studio: Studio, epoch: int) -> str:
     """The model's id."""
-    try:
-        return models.get(studio, "mika").id
-    except LikenessError:
-        words = "A drawn girl with mint fins for hair and a lightning bolt on her shirt."
-        return models.publish(studio, RUN, epoch, name="mika", tags=["example", "character"], description=words).id
+    if found := library.listed(studio, Filter(search=RUN)).models:
+        return found[0].id
+    words = "A drawn girl with mint fins for hair and a lightning bolt on her shirt."
+    return models.publish(studio, RUN, epoch, name=RUN, tags=["example", "character"], description=words).id
 
 
 def wait(studio: Studio) -> None:
@@ -113,7 +112,7 @@ def places(workspace: Path) -> dict[str, str]:
         return {
             "run": RUN,
             "dataset": datasets.get(studio, "mika").id,
-            "model": models.get(studio, "mika").id,
+            "model": published(studio, 0),
             "job": jobs[0].id if jobs else "none",
         }
     finally:
@@ -132,7 +131,8 @@ def shot(driver: Any, url: str, size: tuple[int, int], theme: str, height: int |
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)  # so that lazy pictures are loaded
     time.sleep(1.5)
     driver.execute_async_script(
-        "const done = arguments[0]; Promise.allSettled([...document.images].map((i) => i.decode())).then(() => done())"
+        "const done = arguments[0]; setTimeout(done, 4000);"  # some pictures are never in view
+        "Promise.allSettled([...document.images].map((i) => i.decode())).then(() => done())"
     )
     data = driver.execute_cdp_cmd("Page.captureScreenshot", {"format": "png"})["data"]
     return Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB")
