@@ -17,10 +17,12 @@ import pytest
 from likeness.api.gate import COOKIE
 from likeness.service.workers import Order
 from likeness.store.tables import Job
-from likeness.studio import queue
+from likeness.studio import datasets, queue
 from likeness.studio.queue import Entry
 from likeness.studio.workspace import Studio
+from tests.browser.test_studio_upload import picture as noise
 from tests.cli.conftest import Answer
+from tests.studio.runs_at_hand import a_machine, mika, start
 from tests.studio.test_supervisor import pid_of, steps, wait
 
 ROOT = Path(__file__).parent.parent.parent
@@ -149,6 +151,58 @@ def test_a_job_that_was_asked_for_over_rest_with_a_killed_server_in_between_is_t
     answer = httpx.post(f"{address}/api/v1/keys", json={"name": "once"}, headers=headers)
     assert answer.status_code == 409
     assert [key["name"] for key in httpx.get(f"{address}/api/v1/keys").json()].count("once") == 1
+
+
+def test_an_upload_that_a_killed_server_had_half_of_goes_on_and_arrives_once(
+    serve: Callable[..., Server], tmp_path: Path
+) -> None:
+    file = noise(tmp_path / "large.png", 1200)
+    data, half = file.read_bytes(), file.stat().st_size // 2
+    server = serve()
+    address = server.address()
+    dataset = httpx.post(f"{address}/api/v1/datasets", json={"name": "maya"}).json()["id"]
+    place = f"/api/v1/datasets/{dataset}/files/large.png"
+
+    def body() -> Iterator[bytes]:
+        yield data[:half]
+        wait(lambda: (told := told_of(address)) and told[0]["received"] >= 2**20)
+        server.process.kill()
+        server.process.wait()
+        yield data[half:]
+
+    def told_of(address: str) -> list[dict[str, int]]:
+        return httpx.get(f"{address}/api/v1/datasets/{dataset}/uploads").json()["uploads"]
+
+    with pytest.raises(httpx.TransportError):
+        httpx.put(f"{address}{place}", content=body(), headers={"Content-Length": str(len(data))})
+    address = serve().address()
+    assert httpx.get(f"{address}/api/v1/datasets/{dataset}").json()["pictures"] == 0
+    offset = int(httpx.head(f"{address}{place}", headers={"Upload-Length": str(len(data))}).headers["upload-offset"])
+    assert 0 < offset <= half
+    span = {"Content-Range": f"bytes {offset}-{len(data) - 1}/{len(data)}"}
+    for _ in range(2):  # the second is told what became of the first
+        answer = httpx.put(f"{address}{place}", content=data[offset:], headers=span)
+        offset, span = len(data), {"Content-Range": f"bytes {len(data)}-{len(data)}/{len(data)}"}
+    assert answer.status_code == 201 and answer.json()["pictures"] == ["large.png"]
+    studio = Studio(tmp_path / "runs")
+    assert datasets.path_of(studio, dataset, "large.png").read_bytes() == data
+    assert len(datasets.pictures(studio, dataset)[0]) == 1 and not list(studio.uploads.rglob("data"))
+    studio.close()
+
+
+def test_it_ends_though_pages_follow_a_run(
+    serve: Callable[..., Server], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_machine(monkeypatch)
+    studio, _ = add(tmp_path / "runs", steps=10_000)
+    mika(studio, tmp_path)
+    start(studio)  # waits behind the other
+    server = serve()
+    address = server.address()
+    with httpx.Client(timeout=60) as client, client.stream("GET", f"{address}/api/v1/runs/mika/events") as stream:
+        assert stream.status_code == 200
+        said = server.end()
+    assert server.process.returncode == 0 and "The server has ended" in said and "Traceback" not in said, said
 
 
 def test_a_port_that_is_taken_is_told_with_the_fix(
