@@ -24,7 +24,7 @@
       if (this.#list) return
       const words = this.innerHTML
       const label = this.getAttribute("label") || "Add files"
-      this.innerHTML = `<div class="drop-target"><div class="row tight"><button type="button" class="button primary" data-pick="files"></button>
+      this.innerHTML = `<div class="drop-target"><div class="row tight"><button type="button" class="button" data-pick="files"></button>
         <button type="button" class="button" data-pick="folder">A folder</button></div><p class="small">or drop them here</p><div class="small">${words}</div></div>
         <input type="file" multiple hidden tabindex="-1"><input type="file" webkitdirectory hidden tabindex="-1">
         <div class="drop-sum" role="status" hidden><span></span><span class="row tight"><button type="button" class="button small" data-again hidden>Try again</button>
