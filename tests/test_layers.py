@@ -36,7 +36,8 @@ ALLOWED: dict[str, set[str]] = {
     "judge": FLOOR - {"report"},
     "captioning": FLOOR - {"report"} | {"families"},
     "enhance": BEDROCK | {"dataset"},
-    "worker": FLOOR | COMPUTE | {"train", "sample", "judge", "captioning", "enhance"},
+    "voices": BEDROCK | {"config", "functional", "train"},
+    "worker": FLOOR | COMPUTE | {"train", "sample", "judge", "captioning", "enhance", "voices"},
     "__init__": set(),
 }
 TORCH = {"torch", "diffusers", "transformers", "peft", "safetensors"}

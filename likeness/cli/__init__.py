@@ -211,6 +211,9 @@ for _name, _words in {
 }.items():  # loaded when they are called
     app.command(f"likeness.cli.lora:{_name}_command", name=_name, help=_words)
 app.command("likeness.cli.dataset:dataset", name="dataset", help="Check a dataset, mend it, take back what was mended.")
+app.command(
+    "likeness.cli.voice:voice", name="voice", help="Clone a voice from a recording, train one, and let it say any text."
+)
 
 
 @app.command(help_epilogue=_EXAMPLES["models"])

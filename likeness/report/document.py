@@ -35,6 +35,6 @@ def _policy(style: str, script: str) -> str:
         return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
     return (
-        f"default-src 'none'; img-src data:; style-src {allow(style)}; script-src {allow(script)}; "
+        f"default-src 'none'; img-src data:; media-src data:; style-src {allow(style)}; script-src {allow(script)}; "
         "base-uri 'none'; form-action 'none'"
     )

@@ -1,7 +1,7 @@
-"""Who speaks, as a vector: networks that were trained to tell speakers apart. None is shipped; a file or folder is given.
+"""Who speaks, as a vector: networks that were trained to tell speakers apart. None is shipped; one is named.
 
-Two kinds are read: a d-vector network of three LSTM layers (`pretrained.pt` of the package Resemblyzer, Apache-2.0), and
-folders with an x-vector network of transformers.
+Two kinds are read: a d-vector network of three LSTM layers (`pretrained.pt` of the package Resemblyzer, Apache-2.0),
+and folders with an x-vector network of transformers.
 """
 
 from collections.abc import Callable
@@ -47,7 +47,9 @@ class _DVector:
                 own = {k.removeprefix(f"{name}."): v for k, v in weights.items() if k.startswith(f"{name}.")}
                 part.load_state_dict(own)
         except Exception as e:
-            raise InputError(f"{file}: not a d-vector file ({type(e).__name__}). Fix: give Resemblyzer's pretrained.pt") from e
+            raise InputError(
+                f"{file}: not a d-vector file ({type(e).__name__}). Fix: give Resemblyzer's pretrained.pt"
+            ) from e
 
     @torch.no_grad()
     def __call__(self, x: Floats) -> Floats:

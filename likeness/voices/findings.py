@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from likeness.voices.quality import Quality
+from likeness.voices.filters import Floats
+from likeness.voices.quality import Quality, split_similarity
+from likeness.voices.watermark import THRESHOLD
 
 Severity = Literal["error", "warning", "advice"]
 Mend = Literal["trim", "normalise", "resample", "denoise", "offset"]
@@ -20,6 +22,7 @@ CLIPPED, SPOILT = 0.0003, 0.02  # share of samples
 NARROW = -45.0  # dB of treble
 TONES, MUSIC = 0.04, 0.5  # share of frames
 OTHER_SPEAKER = 4.5
+TWO_PEOPLE = 0.8  # cosine of the means of two groups of vectors; one reader's stay above it
 SILENT, LONG_PAUSE = 0.5, 2.0  # share; seconds
 OFFSET = 0.005  # of full scale
 TRAINED_MINUTES, GOOD_MINUTES = 1.0, 5.0  # of speech, all recordings together
@@ -60,12 +63,46 @@ def _voice(q: Quality, purpose: Purpose) -> Iterator[Finding]:
         whole = "the best part is used" if purpose == "instant" else "long recordings train badly"
         fix = "trim it to the best part" if purpose == "instant" else "cut it at pauses, with the text of each part"
         mend: Mend | None = "trim" if purpose == "instant" else None
-        yield Finding("length", "advice" if purpose == "instant" else "warning", f"{q.seconds:.0f} s; {whole}", fix, mend)
+        yield Finding(
+            "length", "advice" if purpose == "instant" else "warning", f"{q.seconds:.0f} s; {whole}", fix, mend
+        )
     if q.change > OTHER_SPEAKER:
         yield Finding(
             "speakers", "warning", "parts of it sound like different people",
             "keep the parts in which only the one person speaks; ignore this if that is all there is",
         )  # fmt: skip
+
+    if q.mark >= THRESHOLD:
+        yield Finding(
+            "made speech", "warning", "it carries the mark of speech that a program made",
+            "use a recording of the person: a clone of a clone is less alike",
+        )  # fmt: skip
+
+
+def speakers_by_vectors(vectors: Floats) -> list[Finding]:
+    """The same question asked of a speaker encoder: one vector for each 1.6 s of speech."""
+    if len(vectors) < 5:
+        return []
+    alike, share = split_similarity(vectors)
+    if alike > TWO_PEOPLE or share < 0.12:
+        return []
+    what = f"{100 * share:.0f} % of the speech sounds like somebody else"
+    return [Finding("speakers", "warning", what, "keep the parts in which only the one person speaks")]
+
+
+def dataset_findings(speech_seconds: float, count: int) -> list[Finding]:
+    """Of all recordings of a voice to be trained, together."""
+    minutes = speech_seconds / 60
+    if minutes >= GOOD_MINUTES:
+        return []
+    severe = minutes < TRAINED_MINUTES
+    few = f"{count} recording{'s' if count != 1 else ''} with {minutes:.1f} minutes of speech"
+    return [
+        Finding(
+            "amount", "warning" if severe else "advice",
+            few, f"{GOOD_MINUTES:.0f} to 30 minutes train a better voice; for less, an instant clone is as good",
+        )
+    ]  # fmt: skip
 
 
 def _level(q: Quality) -> Iterator[Finding]:

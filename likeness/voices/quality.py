@@ -1,10 +1,11 @@
 """What a recording is like, in figures: whatever a person should know before a voice is cloned from it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from likeness.voices import pitch, speech
+from likeness.voices import pitch, speech, watermark
 from likeness.voices.audio import Clip
 from likeness.voices.filters import Floats, decibels, frames, mean_filter
 from likeness.voices.speech import Activity
@@ -37,7 +38,8 @@ class Quality:
     snr: float
     treble: float  # dB: 4.2–7.5 kHz against 0.3–3 kHz; far lower where the band was limited
     tones: float  # share of frames in which something sounds that holds its pitch
-    change: float  # how unlike two halves of the voice are; see `speaker_change`
+    change: float  # how unlike two parts of the voice are; see `speaker_change`
+    mark: float  # score of the watermark of made speech; see `voices.watermark`
     pitch: float  # Hz; 0 where none was found
 
 
@@ -64,6 +66,7 @@ def measure(clip: Clip) -> Quality:
         treble=treble(x, activity),
         tones=steady_tones(x),
         change=speaker_change(x, activity),
+        mark=watermark.detect(clip.samples, clip.rate).score,
         pitch=float(np.exp(pitch.mean_and_range(values)[0])) if len(values) > 20 else 0.0,
     )
 
@@ -166,6 +169,29 @@ def voice_vectors(x: Floats, activity: Activity) -> Floats:
             continue
         rows.append(np.concatenate([[np.median(voiced) * 8], cepstra[piece].mean(axis=0)]))
     return np.array(rows) if rows else np.zeros((0, _CEPSTRA))
+
+
+def piece_vectors(x: Floats, encode: Callable[[Floats], Floats]) -> Floats:
+    """By a network that tells speakers apart: one vector of length 1 for each 1.6 s of speech."""
+    spoken = np.repeat(speech.find_speech(x).spoken, speech.HOP)[: len(x)]
+    kept, size = x[: len(spoken)][spoken], int(1.6 * speech.RATE)
+    pieces = [kept[a : a + size] for a in range(0, len(kept) - size + 1, size)]
+    return np.array([encode(piece) for piece in pieces])
+
+
+def split_similarity(vectors: Floats) -> tuple[float, float]:
+    """Vectors of length 1 in two groups: how like the means are (cosine), and the smaller group's share."""
+    alike = vectors @ vectors.T
+    first, second = np.unravel_index(int(alike.argmin()), alike.shape)
+    a, b = vectors[first], vectors[second]
+    chosen = np.ones(len(vectors), bool)
+    for _ in range(10):
+        chosen = vectors @ a >= vectors @ b
+        if chosen.all() or not chosen.any():
+            return 1.0, 0.0
+        a, b = vectors[chosen].mean(0), vectors[~chosen].mean(0)
+        a, b = a / np.linalg.norm(a), b / np.linalg.norm(b)
+    return float(a @ b), float(min(chosen.mean(), 1 - chosen.mean()))
 
 
 def _cepstra(x: Floats) -> Floats:

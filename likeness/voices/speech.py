@@ -67,7 +67,7 @@ def loudness(x: Floats, rate: int) -> float:
     if len(x) < size:
         x = np.pad(x, (0, size - len(x)))
     starts = range(0, len(x) - size + 1, hop)
-    frequencies = np.fft.rfftfreq(size, 1 / rate)
+    frequencies: Floats = np.fft.rfftfreq(size, 1 / rate).astype(np.float64)
     weights = _k_weighting(frequencies) / size**2 * 2
     power = np.array([float(np.abs(np.fft.rfft(x[s : s + size])) ** 2 @ weights) for s in starts])
     levels = -0.691 + decibels(power)
@@ -79,7 +79,7 @@ def loudness(x: Floats, rate: int) -> float:
 
 
 def _k_weighting(f: Floats) -> Floats:
-    """Power response of the two filters of BS.1770: a shelf above 1.7 kHz and a high-pass at 38 Hz, as analogue ones."""
+    """Power response of the two filters of BS.1770: a shelf above 1.7 kHz, a high-pass at 38 Hz."""
     s = 1j * np.maximum(f, 1e-3)
     f0, gain, q = 1681.97, 10 ** (3.99984 / 20), 0.70718
     mid = gain**0.49967

@@ -24,7 +24,7 @@ _AUDIBLE = 2.6  # of the first number, below its loudest: what is quieter counts
 
 @dataclass(frozen=True)
 class Envelopes:
-    """`numbers` (frames, 40); the first is the level. `voiced` and `active` say which frames have a pitch and a sound."""
+    """`numbers` (frames, 40); the first is the level. `voiced` frames have a pitch, `active` ones a sound."""
 
     numbers: Floats
     f0: Floats

@@ -10,13 +10,15 @@ absence says nothing.
 
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from likeness.voices.filters import Floats, decibels, frames, mean_filter, overlap_add, resample
 
-DEPTH = 1.0  # dB up and down
+DEPTHS = (1.0, 1.6)  # dB up and down: of what is longer than ENOUGH seconds, and at most of what is shorter
+ENOUGH = 6.0
 CELL = 0.016  # seconds
 BANDS, LOWEST, WIDTH = 40, 300.0, 150.0  # Hz
 CELLS = 96  # of a repetition; each second one is the opposite of the one before
@@ -49,8 +51,14 @@ def _pattern(seed: int = _SEED) -> Floats:
     return rng.permutation(signs).reshape(CELLS // 2, BANDS)
 
 
-def embed(x: Floats, rate: int, depth: float = DEPTH) -> Floats:
+def depth_for(seconds: float) -> float:
+    """dB: a short sound has fewer cells, each of which must say more."""
+    return float(np.clip(DEPTHS[0] * np.sqrt(ENOUGH / max(seconds, 0.1)), *DEPTHS))
+
+
+def embed(x: Floats, rate: int) -> Floats:
     """`x` with the mark in it, equally long."""
+    depth = depth_for(len(x) / rate)
     size = 1 << round(np.log2(CELL * rate))
     hop = size // 4
     window = np.hanning(size + 1)[:-1]
@@ -75,7 +83,7 @@ def detect(x: Floats, rate: int, seed: int = _SEED) -> Detection:
         return Detection(0.0, False, seconds)
     spectra = np.abs(np.fft.rfft(frames(y, _WINDOW, _HOP) * np.hanning(_WINDOW))) ** 2
     edges = ((LOWEST + WIDTH * np.arange(BANDS + 1)) * _WINDOW / RATE).round().astype(int)
-    power = np.stack([spectra[:, a:b].mean(axis=1) for a, b in zip(edges[:-1], edges[1:], strict=True)], axis=1)
+    power = np.stack([spectra[:, a:b].mean(axis=1) for a, b in pairwise(edges.tolist())], axis=1)
     level = decibels(power, 1e-12)
     loud = level > level.max() - _FAINT
     cell, sure = mean_filter(level, _STEPS, 0), mean_filter(loud.astype(float), _STEPS, 0) > 0.99

@@ -31,6 +31,11 @@ JOBS = {
     "evaluate": "evaluating",
     "prompts": "prompting",
     "publish": "publishing",
+    "voice-check": "voice_checking",
+    "voice-clone": "voice_cloning",
+    "voice-say": "voice_saying",
+    "voice-train": "voice_training",
+    "voice-verify": "voice_verifying",
 }
 
 
@@ -54,6 +59,8 @@ def _run(arguments: list[str]) -> tuple[int, str]:
         return 2, f"usage: python -m likeness.worker {'|'.join(JOBS)} FOLDER"
     # Threads that spin while they wait would take the core that other work needs.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if arguments[0].startswith("voice-"):
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # many small products: threads would cost more than they do
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     try:
