@@ -91,8 +91,10 @@
     }
 
     #came(image) {
-      if (image.parentElement.classList.contains("of-a"))
+      if (image.parentElement.classList.contains("of-a")) {
         this.#stage.style.setProperty("--shape", `${image.naturalWidth} / ${image.naturalHeight}`)
+        this.#stage.style.setProperty("--natural", `${image.naturalWidth}px`)
+      }
       this.#subtract()
     }
 
