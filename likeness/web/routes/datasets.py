@@ -223,11 +223,23 @@ def _pictures(studio: Studio, row: Dataset, shown: int, *, check: bool) -> dict[
         "total": len(paired), "noun": _noun(row, len(paired)), "loose": len(found) - len(paired), "authors": authors,
         "loose_names": [p.name for p in found if p.loose], "work": work, "step": undone,
         "audit": captions.audit(studio, row.id) if row.trigger and row.kind != "edit" and paired else None,
-        "checked": checking.check(studio, row.id) if check else None, "check_next": True,
+        "check_next": True,
         "marks": {p.name: mark(p.name) for p in pictures},
         "stamps": {name: files.stamp(datasets.files_of(studio, row.id) / name) for name in names},
         "fixes": checking.FIXES, "labels": LABELS, "vals": vals,
-    }  # fmt: skip
+    } | _checked(studio, row, check)  # fmt: skip
+
+
+def _checked(studio: Studio, row: Dataset, check: bool) -> dict[str, Any]:
+    """What the check found; errors apart from all else, which is folded."""
+    if not check:
+        return {"checked": None}
+    found = checking.check(studio, row.id)
+    graves, others = ([f for f in found.findings if (f.severity == "error") is wanted] for wanted in (True, False))
+    warnings = sum(f.severity == "warning" for f in others)
+    told = [f"{warnings} warning{'' if warnings == 1 else 's'}"] if warnings else []
+    told += [f"{len(others) - warnings} to think about"] if len(others) > warnings else []
+    return {"checked": found, "graves": graves, "others": others, "others_told": ", ".join(told)}
 
 
 def _noun(row: Dataset, count: int) -> str:
