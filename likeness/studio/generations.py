@@ -183,7 +183,7 @@ def _check_numbers(request: GenerationRequest) -> None:
         problems.append("strengths: there is no LoRA to be compared. Fix: choose one, or leave them out")
     if not all(math.isfinite(s) and -4 <= s <= 4 for s in request.strengths):
         problems.append("strengths: not all lie in range. Fix: from -4 to 4, such as 0.5, 0.75 and 1")
-    total = len(request.seeds or range(max(request.batch, 0))) * max(1, len(request.strengths))
+    total = (len(request.seeds) or max(request.batch, 0)) * max(1, len(request.strengths))
     if total > MOST_PICTURES:
         problems.append(f"batch: {total} pictures are too many at once. Fix: at most {MOST_PICTURES}")
     if request.precision not in PRECISIONS:
