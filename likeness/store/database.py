@@ -7,10 +7,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
-from alembic.util.exc import CommandError
-from sqlalchemy import create_engine, event
+from sqlalchemy import create_engine, event, inspect
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import Session
@@ -18,6 +15,7 @@ from sqlalchemy.orm import Session
 from likeness.errors import InputError
 
 BUSY_SECONDS = 10  # that a writer waits for another
+NEWEST = "0001"  # the last step in migrations/versions
 
 
 class Database:
@@ -31,11 +29,8 @@ class Database:
         event.listen(self.engine, "begin", _on_begin)
         try:
             with self.engine.begin() as connection:
-                _migrate(connection)
-        except CommandError as e:
-            raise InputError(
-                f"{path}: was made by a newer version of likeness. Fix: upgrade likeness, or choose another --workspace"
-            ) from e
+                if _version(connection) != NEWEST:
+                    _migrate(connection, path)
         except DatabaseError as e:
             raise InputError(f"{path}: cannot be opened ({e.orig}). Fix: put back a copy, or move it away") from e
 
@@ -69,8 +64,25 @@ def _on_begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN" if reads_only else "BEGIN IMMEDIATE")
 
 
-def _migrate(connection: Connection) -> None:
+def _version(connection: Connection) -> str | None:
+    """The last step that was taken; None for a file without any."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+
+
+def _migrate(connection: Connection, path: Path) -> None:
+    # Imported here: most of the time there is nothing to do, and a server that runs for weeks need not hold it.
+    from alembic import command
+    from alembic.config import Config
+    from alembic.util.exc import CommandError
+
     config = Config()
     config.set_main_option("script_location", str(resources.files("likeness.store") / "migrations"))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    try:
+        command.upgrade(config, "head")
+    except CommandError as e:
+        raise InputError(
+            f"{path}: was made by a newer version of likeness. Fix: upgrade likeness, or choose another --workspace"
+        ) from e

@@ -8,7 +8,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import select
 
 from likeness.errors import InputError
-from likeness.store.database import Database
+from likeness.store.database import NEWEST, Database
 from likeness.store.tables import Setting, Table
 
 
@@ -23,6 +23,11 @@ def test_the_steps_lead_to_the_tables(database: Database) -> None:
     with database.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, Table.metadata) == []
+
+
+def test_the_newest_step_is_known_by_name(database: Database) -> None:
+    with database.engine.connect() as connection:
+        assert MigrationContext.configure(connection).get_current_revision() == NEWEST
 
 
 def test_what_is_there_stays(tmp_path: Path) -> None:
