@@ -1,13 +1,14 @@
 """Uploads that can be cut off and gone on with: the body of a PUT, written to the disk as it comes.
 
 A PUT begins from 0, unless `Content-Range: bytes FIRST-LAST/TOTAL` says where it goes on. HEAD of the same address,
-with the size as `Upload-Length`, tells as `Upload-Offset` how much has arrived.
+with the size as `Upload-Length`, tells as `Upload-Offset` how much has arrived. `Upload-Stamp` on both may tell a file
+from another one of its name and size.
 """
 
 import re
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from anyio import to_thread
@@ -35,10 +36,12 @@ class Arriving:
     name: str
     most: int  # bytes
     use: Callable[[Incoming], dict[str, Any]]
+    stamp: str = ""
 
 
 async def receive(request: Request, studio: Studio, arriving: Arriving) -> Response:
     """201 with what became of the file; 202 while a part of it is still to come."""
+    arriving = replace(arriving, stamp=_stamp(request))
     offset, total = _place_of(request)
     if total is not None and total > arriving.most:
         await drain(request)
@@ -62,7 +65,8 @@ async def receive(request: Request, studio: Studio, arriving: Arriving) -> Respo
 def arrived(request: Request, studio: Studio, owner: str, name: str) -> Response:
     """The answer to HEAD."""
     told = request.headers.get("upload-length", "")
-    kept = [u for u in uploads.listed(studio, owner) if u.name == name and told in ("", str(u.total))]
+    kept = [u for u in uploads.listed(studio, owner)
+            if (u.name, u.stamp) == (name, _stamp(request)) and told in ("", str(u.total))]  # fmt: skip
     if not kept:
         return Response(status_code=404)
     return Response(headers={"Upload-Offset": str(kept[0].received), "Upload-Length": str(kept[0].total)})
@@ -78,6 +82,10 @@ async def drain(request: Request) -> None:
                 return
     except ClientDisconnect:
         return
+
+
+def _stamp(request: Request) -> str:
+    return request.headers.get("upload-stamp", "")[:100]
 
 
 def _place_of(request: Request) -> tuple[int, int | None]:
@@ -99,7 +107,7 @@ def _enter(
     if total is not None:
         try:
             return stack.enter_context(
-                uploads.going_on(studio, arriving.owner, arriving.name, total, offset, arriving.most)
+                uploads.going_on(studio, arriving.owner, arriving.name, total, offset, arriving.most, arriving.stamp)
             )
         except uploads.Busy:
             if parts:
@@ -123,7 +131,7 @@ async def _write_all(request: Request, incoming: Incoming) -> None:
 def _known(studio: Studio, arriving: Arriving, total: int) -> Response | None:
     """What became of an upload whose sender missed the answer; None where that is still to be seen."""
     try:
-        kept = uploads.find(studio, arriving.owner, arriving.name, total)
+        kept = uploads.find(studio, arriving.owner, arriving.name, total, arriving.stamp)
     except InputError:
         return None
     if kept.problem is not None:

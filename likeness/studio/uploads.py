@@ -1,7 +1,8 @@
 """Files on their way in: written to a partial file as they come, and gone on with where they were cut off.
 
-An upload is known by its owner ('dataset:ID'), the name that the sender gives it, and its size. Its bytes lie in
-`uploads/`; what became of it is kept for a while, so that a sender who missed the answer can ask again.
+An upload is known by its owner ('dataset:ID'), the name that the sender gives it, its size, and a stamp that tells it
+from another file of that name and size, such as when it was last changed. Its bytes lie in `uploads/`; what became of
+it is kept for a while, so that a sender who missed the answer can ask again.
 """
 
 import fcntl
@@ -39,6 +40,7 @@ class Upload:
     changed: float
     result: dict[str, Any] | None = None  # what became of it, once all had arrived
     problem: str | None = None  # why it could not be used
+    stamp: str = ""
 
     @property
     def ended(self) -> bool:
@@ -52,8 +54,8 @@ class Busy(Conflict):
 class Incoming:
     """The partial file, held by one sender. `write` takes bytes as they come; raises InputError for more than told."""
 
-    def __init__(self, path: Path, name: str, total: int | None, most: int):
-        self.path, self.name, self.total, self._most = path, name, total, most
+    def __init__(self, path: Path, name: str, total: int | None, most: int, stamp: str = ""):
+        self.path, self.name, self.total, self._most, self.stamp = path, name, total, most, stamp
         self._file = path.open("ab")
         self.received = self._file.tell()
 
@@ -97,14 +99,16 @@ def receiving(studio: Studio, name: str, most: int, told: int | None = None) -> 
 
 
 @contextmanager
-def going_on(studio: Studio, owner: str, name: str, total: int, offset: int, most: int) -> Generator[Incoming]:
+def going_on(
+    studio: Studio, owner: str, name: str, total: int, offset: int, most: int, stamp: str = ""
+) -> Generator[Incoming]:
     """Part of an upload, from `offset` on; from 0 it begins anew. What has come stays, however it ends.
 
     To be ended by `end` within the block. Raises Conflict where the offset is not how much there is, and Busy where
     another sender is at it.
     """
     _refuse_large(name, total, most)
-    place = _place(studio, owner, name, total)
+    place = _place(studio, owner, name, total, stamp)
     if not place.exists() and len(listed(studio, owner)) >= MOST_KEPT:
         _forget_ended(studio, owner)
     place.mkdir(parents=True, exist_ok=True)
@@ -116,10 +120,10 @@ def going_on(studio: Studio, owner: str, name: str, total: int, offset: int, mos
         if offset == 0:
             _need_room(studio, total)
             (place / "data").unlink(missing_ok=True)
-            _write(place, Upload(owner, name, total, 0, time.time()))
+            _write(place, Upload(owner, name, total, 0, time.time(), stamp=stamp))
         elif (before := _read(place)) is None or before.ended:
             raise Conflict(f"offset: nothing of {name} is here. Fix: send it from 0")
-        incoming = Incoming(place / "data", name, total, most)
+        incoming = Incoming(place / "data", name, total, most, stamp)
         try:
             if incoming.received != offset:
                 raise Conflict(f"offset: {incoming.received:,} bytes have arrived, not {offset:,}. Fix: go on from "
@@ -129,9 +133,9 @@ def going_on(studio: Studio, owner: str, name: str, total: int, offset: int, mos
             incoming.close()
 
 
-def find(studio: Studio, owner: str, name: str, total: int) -> Upload:
+def find(studio: Studio, owner: str, name: str, total: int, stamp: str = "") -> Upload:
     """Raises NotFound."""
-    found = _read(_place(studio, owner, name, total))
+    found = _read(_place(studio, owner, name, total, stamp))
     if found is None:
         raise NotFound(f"nothing of {name} is here. Fix: send it from 0")
     return found
@@ -142,8 +146,8 @@ def end(
 ) -> None:
     """Write down what became of an upload that came whole, and let go of its bytes."""
     total = incoming.received
-    place = _place(studio, owner, incoming.name, total)
-    _write(place, Upload(owner, incoming.name, total, total, time.time(), result, problem))
+    place = _place(studio, owner, incoming.name, total, incoming.stamp)
+    _write(place, Upload(owner, incoming.name, total, total, time.time(), result, problem, incoming.stamp))
     incoming.path.unlink(missing_ok=True)
 
 
@@ -192,8 +196,8 @@ def _forget_ended(studio: Studio, owner: str) -> None:
             shutil.rmtree(place, ignore_errors=True)
 
 
-def _place(studio: Studio, owner: str, name: str, total: int) -> Path:
-    key = hashlib.sha256(f"{total} {name}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
+def _place(studio: Studio, owner: str, name: str, total: int, stamp: str) -> Path:
+    key = hashlib.sha256(f"{total} {stamp} {name}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
     return studio.uploads / OPEN / _folder_name(owner) / key
 
 

@@ -107,6 +107,20 @@ def test_an_upload_that_was_cut_off_goes_on(client: TestClient, mika: str, studi
     assert not list(studio.uploads.rglob("data"))
 
 
+def test_another_file_of_the_same_name_and_size_is_not_gone_on_with(client: TestClient, mika: str) -> None:
+    data = png(size=(300, 200)) + bytes(5000)
+    there, size = f"{mika}/files/a.png", str(len(data))
+    part = {"Content-Range": f"bytes 0-999/{size}", "Upload-Stamp": "1700000000000"}
+    assert client.put(there, content=data[:1000], headers=part).status_code == 202
+    ask = {"Upload-Length": size}
+    assert client.head(there, headers=ask | {"Upload-Stamp": "1700000000000"}).headers["Upload-Offset"] == "1000"
+    assert client.head(there, headers=ask | {"Upload-Stamp": "1800000000000"}).status_code == 404
+    rest = {"Content-Range": f"bytes 1000-{len(data) - 1}/{size}", "Upload-Stamp": "1800000000000"}
+    assert client.put(there, content=data[1000:], headers=rest).status_code == 409
+    rest["Upload-Stamp"] = "1700000000000"
+    assert client.put(there, content=data[1000:], headers=rest).json()["pictures"] == ["a.png"]
+
+
 def test_the_connection_breaks_and_what_came_stays(client: TestClient, mika: str, studio: Studio) -> None:
     data = png(size=(300, 200)) + bytes(5000)
     owner = f"dataset:{mika.rpartition('/')[2]}"

@@ -26,6 +26,9 @@ router = APIRouter(prefix="/datasets/{dataset}", tags=["datasets"])
 
 MOST_DATA_BYTES = 64 << 20  # of a picture inside JSON, as base64
 Share = Annotated[float, Field(ge=0, le=1)]
+Stamp = Annotated[
+    str, Header(description="What tells it from another file of its name and size; the same for all parts.")
+]
 Names = Annotated[list[str], Field(min_length=1, max_length=10_000)]
 _RAW_BODY: dict[str, Any] = {
     "requestBody": {
@@ -159,7 +162,11 @@ def told(picture: Picture) -> PictureTold:
     "/files/{name:path}", status_code=201, max_body_size=arrivals.MOST_ARCHIVE_BYTES, response_model=ArrivedTold,
     openapi_extra=_RAW_BODY, responses={202: {"description": "A part of it has come."}},
 )  # fmt: skip
-async def send_file(request: Request, studio: Opened, dataset: str, name: str) -> Response:
+async def send_file(
+    request: Request, studio: Opened, dataset: str, name: str,
+    content_range: Annotated[str, Header(description="Which part of the file this is: 'bytes 500-999/1000'.")] = "",
+    upload_stamp: Stamp = "",
+) -> Response:  # fmt: skip
     """Send a picture, a caption (.txt), or a .zip or .tar of many, as it is.
 
     `name` may have the folders that the file lay in: of edits, 'before' and 'after' say which side of a pair it is. An
@@ -182,7 +189,8 @@ async def send_file(request: Request, studio: Opened, dataset: str, name: str) -
 @router.head("/files/{name:path}", responses={404: {"description": "Nothing of it is here.", "content": {}}})
 def ask_for_upload(
     request: Request, studio: Opened, dataset: str, name: str,
-    size: Annotated[str, Header(alias="Upload-Length", description="Bytes of the whole file.")] = "",
+    upload_length: Annotated[str, Header(description="Bytes of the whole file.")] = "",
+    upload_stamp: Stamp = "",
 ) -> Response:  # fmt: skip
     """How much of a file has arrived: `Upload-Offset`."""
     return arrived(request, studio, _owner(datasets.get(studio, dataset).id), name)

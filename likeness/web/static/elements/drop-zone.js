@@ -143,7 +143,8 @@
 
     // How many bytes of the file the server has.
     async #arrived(one) {
-      const answer = await fetch(this.#address(one), { method: "HEAD", headers: { "Upload-Length": String(one.file.size) } })
+      const answer = await fetch(this.#address(one), { method: "HEAD",
+        headers: { "Upload-Length": String(one.file.size), "Upload-Stamp": String(one.file.lastModified) } })
       if (answer.status >= 500) throw new Error(`the server answers ${answer.status}`)
       const offset = Number(answer.headers.get("Upload-Offset") ?? 0)
       return answer.ok && offset <= one.file.size ? offset : 0
@@ -166,6 +167,7 @@
         const request = new XMLHttpRequest()
         request.open("PUT", this.#address(one))
         request.setRequestHeader("Content-Type", "application/octet-stream")
+        request.setRequestHeader("Upload-Stamp", String(one.file.lastModified))  // not another file of this name and size
         const piece = start || end < one.file.size
         if (piece) request.setRequestHeader("Content-Range", `bytes ${start}-${Math.max(start, end) - 1}/${one.file.size}`)
         request.upload.onprogress = (event) => {
