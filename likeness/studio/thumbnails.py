@@ -10,7 +10,7 @@ from PIL import Image
 
 from likeness import durable
 from likeness.dataset.formats import open_rgb
-from likeness.dataset.geometry import cut_out, read_crop
+from likeness.dataset.geometry import crop_file, cut_out, read_crop
 from likeness.errors import InputError, NotFound
 from likeness.studio.workspace import Studio
 
@@ -31,21 +31,32 @@ def thumbnail(studio: Studio, picture: Path, side: int, *, cropped: bool = False
         raise NotFound(f"{picture.name}: is not there. Fix: reload the list") from e
     # A picture is replaced whole, under a new inode or time; so its name and these say which content it has.
     identity = f"{picture}|{found.st_size}|{found.st_mtime_ns}|{found.st_ino}|{side}"
-    if cropped:
-        image = open_rgb(picture)
-        box = read_crop(picture, *image.size)
-        identity += f"|{box}"
+    box_file = crop_file(picture) if cropped else None
+    if box_file and (kept := _facts(box_file)):
+        identity += f"|{kept}"
     else:
-        image, box = None, None
+        box_file = None
     name = hashlib.sha256(identity.encode()).hexdigest()[:40]
     path = studio.thumbnails / name[:2] / f"{name}.webp"
     if path.exists():
         return path
-    image = cut_out(image or open_rgb(picture), box)
+    image = open_rgb(picture)
+    if box_file:
+        with suppress(InputError):  # a box that cannot be used; the check says so
+            image = cut_out(image, read_crop(picture, *image.size))
     image.thumbnail((side, side), Image.Resampling.LANCZOS)
     durable.write_with(path, lambda partial: image.save(partial, "WEBP", quality=82, method=2))
     os.chmod(path, 0o644)
     return path
+
+
+def _facts(file: Path) -> str:
+    """What changes with a file; '' where there is none."""
+    try:
+        found = file.stat()
+    except OSError:
+        return ""
+    return f"{found.st_size}|{found.st_mtime_ns}|{found.st_ino}"
 
 
 def prepare(studio: Studio, pictures: Iterable[Path]) -> None:
