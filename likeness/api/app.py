@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from likeness import __version__
 from likeness.api.gate import Access, Gate, WrongKeys
 from likeness.api.idempotency import Idempotency
-from likeness.api.problems import ANSWERS, add_handlers
+from likeness.api.problems import ANSWERS, InWords, add_handlers
 from likeness.api.routes import ROUTERS
 from likeness.mcp.server import HttpTools, build
 from likeness.studio.workspace import Studio
@@ -19,6 +19,11 @@ from likeness.web.app import add_pages
 
 PREFIX = "/api/v1"
 MOST_BODY_BYTES = 4 * 1024 * 1024  # of a request that is no upload; uploads have limits of their own
+
+
+class _App(FastAPI):
+    def build_middleware_stack(self) -> ASGIApp:
+        return InWords(super().build_middleware_stack())
 
 
 def create_app(studio: Studio, *, access: Access | None = None) -> FastAPI:
@@ -35,7 +40,7 @@ def create_app(studio: Studio, *, access: Access | None = None) -> FastAPI:
         async with agents.open():  # a mounted application's own lifespan is never run
             yield
 
-    app = FastAPI(
+    app = _App(
         title="Likeness",
         version=__version__,
         summary="Teach image models something new, and prove that they learned it.",

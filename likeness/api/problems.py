@@ -7,7 +7,9 @@ from fastapi import FastAPI, Request
 from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from likeness.errors import Conflict, InputError, LikenessError, NotFound
 
@@ -79,6 +81,27 @@ def status_of(error: LikenessError) -> int:
     if isinstance(error, Conflict):
         return 409
     return 422 if isinstance(error, InputError) else 500
+
+
+class InWords:
+    """ASGI middleware around all others: the framework's own plain refusal of a large body, as a problem."""
+
+    def __init__(self, app: ASGIApp):
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        replaced = False
+
+        async def told(message: Message) -> None:
+            nonlocal replaced
+            if message["type"] == "http.response.start" and message["status"] == 413:
+                replaced = Headers(raw=message["headers"]).get("content-type", "").startswith("text/plain")
+                if replaced:
+                    await problem(413, "body: is too large. Fix: send less at a time")(scope, receive, send)
+            if not replaced:
+                await send(message)
+
+        await self.app(scope, receive, told)
 
 
 def add_handlers(app: FastAPI) -> None:

@@ -1,19 +1,36 @@
 """What requests and answers have in common."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, cast
 
 from fastapi import Depends, Request
 from fastapi.responses import FileResponse
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from likeness.studio.workspace import Studio
 
 
 class Asked(BaseModel):
-    """A request's body. Unknown fields are refused, never ignored."""
+    """A request's body. Unknown fields are refused, never ignored; so is text that is no Unicode."""
 
     model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _can_be_written(cls, data: Any) -> Any:
+        """JSON can hold halves of characters ('\\ud800'), which no file and no database takes."""
+        left: list[Any] = [data]
+        while left:
+            part = left.pop()
+            if isinstance(part, str):
+                if not part.isascii() and part != part.encode(errors="replace").decode():
+                    raise ValueError("holds text that is no Unicode")
+            elif isinstance(part, dict):
+                group = cast(dict[Any, Any], part)
+                left += [*group, *group.values()]
+            elif isinstance(part, list):
+                left += cast(list[Any], part)
+        return data
 
 
 class Told(BaseModel):

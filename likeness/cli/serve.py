@@ -21,13 +21,14 @@ from likeness.api.gate import Access, is_loopback
 from likeness.cli import Workspace, screen
 from likeness.errors import InputError
 from likeness.service.machine import devices
-from likeness.studio import keys, queue
+from likeness.studio import bin, keys, queue, uploads
 from likeness.studio.endings import ENDINGS
 from likeness.studio.notices import Notices
 from likeness.studio.supervisor import Supervisor
 from likeness.studio.workspace import Studio
 
 PORT = 8188
+TIDY_SECONDS = 86_400
 GRACE_SECONDS = 3  # for requests under way when the server is asked to end
 _EXAMPLES = "Examples:\n\n" + "\n\n".join((
     "likeness serve",
@@ -72,6 +73,7 @@ def run(
                 _tell(studio, address, _key(studio, access, host, create_key))
                 supervisor.start()
                 threading.Thread(target=_find_devices, args=(supervisor,), daemon=True).start()
+                threading.Thread(target=_tidy, args=(studio,), daemon=True).start()
                 if open_ and _has_display():
                     threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
                 _serve(studio, access, listening)
@@ -168,6 +170,17 @@ def _find_devices(supervisor: Supervisor) -> None:
     """Asking torch takes seconds; pages need not wait for it."""
     supervisor.devices = devices()
     supervisor.studio.woken.set()
+
+
+def _tidy(studio: Studio) -> None:
+    """Let go, once a day, of what was deleted long ago and of uploads that nobody went on with."""
+    while True:
+        try:
+            bin.sweep(studio)
+            uploads.sweep(studio)
+        except Exception as e:  # a full disk, say; the server goes on
+            print(f"tidying: {type(e).__name__}: {e}", flush=True)
+        time.sleep(TIDY_SECONDS)
 
 
 def _has_display() -> bool:

@@ -205,6 +205,15 @@ def test_it_ends_though_pages_follow_a_run(
     assert server.process.returncode == 0 and "The server has ended" in said and "Traceback" not in said, said
 
 
+def test_what_was_left_long_ago_is_cleared_away(serve: Callable[..., Server], tmp_path: Path) -> None:
+    left = tmp_path / "runs" / "studio" / "uploads" / "left.part"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"half")
+    os.utime(left, (1, 1))
+    serve().address()
+    wait(lambda: not left.exists())
+
+
 def test_a_port_that_is_taken_is_told_with_the_fix(
     serve: Callable[..., Server], likeness: Callable[..., Answer]
 ) -> None:
