@@ -19,7 +19,7 @@ from typing import Any
 
 from PIL import Image
 
-from benchmarks.studio import Server, browser
+from benchmarks.studio_browser import Server, browser
 from likeness.studio import datasets, gallery, generations, library, models, queue, run_summaries, runs, starting
 from likeness.studio.endings import ENDINGS
 from likeness.studio.generations import GenerationRequest
