@@ -3,7 +3,7 @@
 python -m benchmarks.studio_browser [--models 1000] [--pictures 50000] [--rounds 3] [--tabs 20] [--keep FOLDER]
 
 `likeness serve` runs over a workspace as `benchmarks.studio_speed` fills it, as a process of its own. A headless
-Chromium with an empty cache opens each page: `first byte` and `ready` (all scripts have run) are the browser's own times,
+Chromium with an empty cache opens each page: `first byte` and `ready` (all scripts have run) are its own times,
 `pictures` is when every picture in the window has been decoded. Then tabs are opened on a run that is acted while they
 look on: how long each took to open, how many connections the server had meanwhile, and whether every tab, once it is
 looked at, shows the end of the run.
