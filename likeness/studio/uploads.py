@@ -156,9 +156,21 @@ def listed(studio: Studio, owner: str) -> list[Upload]:
     return [upload for upload, _ in _found(studio, owner)]
 
 
+def unfinished(studio: Studio, owner: str, for_seconds: float = 0) -> list[Upload]:
+    """Those that are not whole, and of which nothing has come for so long; the latest first."""
+    places = (studio.uploads / OPEN / _folder_name(owner)).glob("*/data")  # what has ended has let go of its bytes
+    found = (_read(data.parent) for data in places)
+    late = time.time() - for_seconds
+    return sorted((u for u in found if u and not u.ended and u.changed <= late), key=lambda u: -u.changed)
+
+
 def forget(studio: Studio, owner: str) -> None:
-    """Let go of all uploads of an owner, finished or not."""
-    shutil.rmtree(studio.uploads / OPEN / _folder_name(owner), ignore_errors=True)
+    """Let go of all uploads of an owner, finished or not; but not of one that is being sent."""
+    folder = studio.uploads / OPEN / _folder_name(owner)
+    for place in list(folder.iterdir()) if folder.is_dir() else []:
+        with (place / "lock").open("w") as lock, suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(place, ignore_errors=True)
 
 
 def sweep(studio: Studio) -> int:

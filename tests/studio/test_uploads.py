@@ -111,6 +111,21 @@ def test_what_nobody_goes_on_with_is_swept(studio: Studio) -> None:
     assert [u.name for u in uploads.listed(studio, OWNER)] == ["new.png"]
 
 
+def test_what_was_cut_off_is_told_and_can_be_forgotten(studio: Studio) -> None:
+    send(studio, b"01", name="a.png")
+    assert [u.name for u in uploads.unfinished(studio, OWNER)] == ["a.png"]
+    assert uploads.unfinished(studio, OWNER, for_seconds=3600) == []
+    with uploads.going_on(studio, OWNER, "b.png", 1, 0, MOST) as incoming:
+        incoming.write(b"0")
+        incoming.flush()
+        uploads.end(studio, OWNER, incoming, result={})
+    with uploads.going_on(studio, OWNER, "c.png", 10, 0, MOST) as incoming:
+        uploads.forget(studio, OWNER)
+        incoming.write(b"0123456789")
+        assert incoming.whole and incoming.path.exists()
+    assert [u.name for u in uploads.listed(studio, OWNER)] == ["c.png"]
+
+
 def test_only_so_many_are_remembered(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(uploads, "MOST_KEPT", 4)
     for number in range(8):

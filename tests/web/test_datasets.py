@@ -10,10 +10,11 @@ from fastapi.testclient import TestClient
 from likeness.errors import NotFound
 from likeness.service.workers import Order
 from likeness.store.tables import Dataset, Run
-from likeness.studio import datasets, preferences, queue
+from likeness.studio import datasets, preferences, queue, uploads
 from likeness.studio.datasets import arrivals, captions, pairs
 from likeness.studio.queue import Entry
 from likeness.studio.workspace import Studio
+from likeness.web.routes import datasets as pages
 from tests.studio.datasets_at_hand import EXAMPLES, put
 from tests.web.conftest import FROM_PAGE
 
@@ -155,6 +156,19 @@ def test_pictures_are_cropped_in_place(studio: Studio, client: TestClient, carel
         assert answer.status_code == 422 and 'class="toast error"' in answer.text
     assert ">cropped<" not in card(post(client, f"{here}/fix", fix="uncrop", images='["mika-01.png"]'), "mika-01.png")
     assert client.get(f"{here}/crop?name=nobody.png").status_code == 404
+
+
+def test_uploads_that_were_cut_off_are_listed_and_forgotten(
+    studio: Studio, client: TestClient, careless: Dataset, monkeypatch: pytest.MonkeyPatch
+):
+    here = f"/datasets/{careless.id}"
+    with uploads.going_on(studio, f"dataset:{careless.id}", "big.zip", 9_000_000, 0, 10**9) as incoming:
+        incoming.write(bytes(3_000_000))
+    assert "big.zip" not in client.get(f"{here}/pictures?check=false").text  # it may be on its way
+    monkeypatch.setattr(pages, "LATE_SECONDS", 0)
+    page = client.get(f"{here}/pictures?check=false").text
+    assert "1 upload was cut off" in page and "big.zip: 3.0 MB of 9.0 MB" in page
+    assert "big.zip" not in post(client, f"{here}/forget") and uploads.listed(studio, f"dataset:{careless.id}") == []
 
 
 def test_captions_in_bulk(studio: Studio, client: TestClient, careless: Dataset):

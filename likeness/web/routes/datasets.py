@@ -13,7 +13,7 @@ from likeness.api.shapes import Opened
 from likeness.catalog import CARDS, find_card
 from likeness.errors import Conflict, InputError
 from likeness.store.tables import Dataset
-from likeness.studio import datasets, preferences, queue
+from likeness.studio import datasets, preferences, queue, uploads
 from likeness.studio.datasets import arrivals, captions, checking, copying, crops, files, freezing, jobs, pairs, steps
 from likeness.studio.datasets.files import Picture
 from likeness.studio.progress import FOLLOWER
@@ -23,6 +23,7 @@ from likeness.web.pages import by_field, go, page, part, said
 router = APIRouter(prefix="/datasets")
 
 PAGE, SHOWN, MOST_SHOWN = 48, 60, 10_000  # datasets on the shelf; pictures at a time, and at most
+LATE_SECONDS = 60  # after which an upload that does not go on was cut off
 TELL_OTHERS = '{"dataset": {"target": "body"}}'  # events, where the pictures have changed: for the rest of the page
 TELL_PICTURES = '{"dataset-pictures": {"target": "body"}}'  # and for the pictures themselves
 KINDS = (
@@ -226,6 +227,7 @@ def _pictures(studio: Studio, row: Dataset, shown: int, *, check: bool) -> dict[
         "check_next": True,
         "marks": {p.name: mark(p.name) for p in pictures},
         "stamps": {name: files.stamp(datasets.files_of(studio, row.id) / name) for name in names},
+        "cut": uploads.unfinished(studio, f"dataset:{row.id}", LATE_SECONDS),
         "fixes": checking.FIXES, "labels": LABELS, "vals": vals,
     } | _checked(studio, row, check)  # fmt: skip
 
@@ -344,6 +346,13 @@ def undo(
 def show_steps(request: Request, studio: Opened, dataset: str) -> HTMLResponse:
     row = datasets.get(studio, dataset)
     return part(request, "_dataset_steps.html", row=row, steps=steps.listed(studio, row.id, 100), vals=vals)
+
+
+@router.post("/{dataset}/forget")
+def forget_uploads(request: Request, studio: Opened, dataset: str, shown: Shown = SHOWN) -> HTMLResponse:
+    """Let go of uploads that were cut off."""
+    uploads.forget(studio, f"dataset:{datasets.get(studio, dataset).id}")
+    return _again(request, studio, dataset, shown)
 
 
 # --- captions in bulk
