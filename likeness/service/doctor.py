@@ -2,32 +2,16 @@
 
 import importlib.metadata
 import os
-import shutil
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from likeness.catalog import CARDS
+from likeness.service.machine import asked_torch, free_disk, total_memory
 
 NEEDED = ("torch", "diffusers", "transformers", "peft", "safetensors", "pillow", "numpy")
 FREE_DISK_WANTED = 5e9  # bytes
-
-# torch is asked in a process of its own: importing it costs a second, and a broken driver may end the process.
-_ASK_TORCH = """
-import torch
-cuda = torch.cuda.is_available()
-kind = "ROCm" if cuda and torch.version.hip else "CUDA"
-if cuda:
-    for i in range(torch.cuda.device_count()):
-        p = torch.cuda.get_device_properties(i)
-        print(f"{kind} device cuda:{i}: {p.name}, {p.total_memory / 2**30:.0f} GiB")
-elif torch.backends.mps.is_available():
-    print("Apple GPU (mps)")
-else:
-    print(f"no GPU: training on the CPU with {torch.get_num_threads()} threads")
-"""
 
 
 @dataclass(frozen=True)
@@ -59,11 +43,17 @@ def _packages() -> list[Check]:
 
 
 def _device() -> Check:
-    asked = subprocess.run([sys.executable, "-c", _ASK_TORCH], capture_output=True, text=True, timeout=120)
-    if asked.returncode:
-        words = (asked.stderr.strip().splitlines() or ["no message"])[-1]
-        return Check("device", "problem", f"torch does not start: {words}", "reinstall torch for this machine")
-    return Check("device", "ok", "; ".join(asked.stdout.strip().splitlines()))
+    found, problem = asked_torch()
+    if problem:
+        return Check("device", "problem", f"torch does not start: {problem}", "reinstall torch for this machine")
+    told = [_described(device) for device in found["devices"]]
+    cpu = f"no GPU: training on the CPU with {found['cpu']['threads']} threads"
+    return Check("device", "ok", "; ".join(told) or cpu)
+
+
+def _described(device: dict[str, Any]) -> str:
+    memory = f", {device['memory'] / 2**30:.0f} GiB" if device["memory"] else ""
+    return f"{device['kind']} device {device['name']}: {device['title']}{memory}"
 
 
 def _starter() -> Check:
@@ -75,8 +65,7 @@ def _starter() -> Check:
 
 
 def _disk(workspace: Path) -> Check:
-    place = workspace if workspace.exists() else Path()
-    free = shutil.disk_usage(place).free
+    free = free_disk(workspace)
     text = f"{free / 1e9:.0f} GB free for {workspace}"
     if free < FREE_DISK_WANTED:
         return Check("disk", "warning", text, "free some space before training a large base")
@@ -84,8 +73,7 @@ def _disk(workspace: Path) -> Check:
 
 
 def _memory() -> Check:
-    try:
-        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (ValueError, OSError, AttributeError):
+    total = total_memory()
+    if total is None:
         return Check("memory", "ok", "unknown on this system")
     return Check("memory", "ok", f"{total / 2**30:.0f} GiB, {os.cpu_count()} cores")

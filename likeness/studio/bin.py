@@ -1,11 +1,11 @@
 """What was deleted can be taken back for some time; then it goes."""
 
-from likeness.studio import gallery, models
+from likeness.studio import gallery, models, run_bin
 from likeness.studio.models import DAYS_IN_BIN
 from likeness.studio.workspace import Studio
 
 
 def sweep(studio: Studio) -> int:
-    """Remove models and pictures that have lain in the bin for DAYS_IN_BIN days; how many. To be called every day."""
+    """Remove models, pictures and runs that were deleted DAYS_IN_BIN days ago; how many. To be called every day."""
     seconds = DAYS_IN_BIN * 86400
-    return models.empty_bin(studio, seconds) + gallery.empty_bin(studio, seconds)
+    return models.empty_bin(studio, seconds) + gallery.empty_bin(studio, seconds) + run_bin.empty(studio, seconds)

@@ -12,14 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-from sqlalchemy import select
-
 from likeness.errors import InputError, NotFound
-from likeness.store.tables import Model
-from likeness.studio import datasets, plan_versions
+from likeness.studio import datasets, lora_choice, plan_versions
+from likeness.studio.lora_choice import LoraChoice
 from likeness.studio.workspace import Studio
 
-DATASET, RUN, MODEL = "dataset:", "run:", "model:"
+DATASET = "dataset:"
 _VERSION = re.compile(r"(?P<name>.+)@(?P<number>\d{1,6})")
 _MASK_WORDS = ("auto", "alpha", "none")
 
@@ -74,32 +72,13 @@ def resolve(studio: Studio, config: dict[str, Any]) -> Resolved:
 
 
 def lora_file(studio: Studio, text: str) -> Path:
-    """The LoRA that 'run:NAME/EPOCH', 'model:ID_OR_NAME' or an absolute path stands for. Raises NotFound."""
-    if text.startswith(RUN):
-        name, _, epoch = text.removeprefix(RUN).rpartition("/")
-        if not name or not epoch.isdecimal():
-            raise InputError(f"'{text}' names no epoch of a run. Fix: write run:NAME/EPOCH, such as run:maya/7")
-        path = studio.run_folder(name) / "checkpoints" / f"epoch-{int(epoch):03d}.safetensors"
-        if not path.is_file():
-            raise NotFound(f"run '{name}' has no LoRA of epoch {epoch}. Fix: take one of its epochs")
-        return path
-    if text.startswith(MODEL):
-        wanted = text.removeprefix(MODEL)
-        query = select(Model).where((Model.id == wanted) | (Model.name == wanted), Model.deleted.is_(None))
-        with studio.database.reading() as session:
-            models = list(session.scalars(query))
-        model = _the_one(models, wanted)
-        return studio.models / model.id / model.file
-    return Path(_absolute(text))
-
-
-def _the_one(found: list[Model], wanted: str) -> Model:
-    exact = [one for one in found if one.id == wanted] or found
-    if not exact:
-        raise NotFound(f"no model '{wanted}'. Fix: take the id or the name from the library")
-    if len(exact) > 1:
-        raise InputError(f"{len(exact)} models are called '{wanted}'. Fix: give the id of one of them")
-    return exact[0]
+    """The LoRA that 'run:NAME/EPOCH', 'model:ID_OR_NAME' or a path stands for. Raises NotFound, InputError."""
+    if not text.startswith((lora_choice.RUN, lora_choice.MODEL)):
+        return Path(_absolute(text))
+    try:
+        return lora_choice.choose(studio, [LoraChoice(text)])[0].path
+    except InputError as e:
+        raise type(e)(*(problem.removeprefix("loras: ") for problem in e.problems)) from e
 
 
 def _dataset_folder(studio: Studio, text: str, found: Resolved) -> str:

@@ -94,6 +94,14 @@ def erase(studio: Studio, bin_id: str) -> None:
             session.delete(row)
 
 
+def empty(studio: Studio, seconds: float) -> int:
+    """Delete for good what has been in the bin for so long; how many runs."""
+    old = [gone for gone in listed(studio) if gone.deleted < time.time() - seconds]
+    for gone in old:
+        erase(studio, gone.id)
+    return len(old)
+
+
 def _read(place: Path) -> Deleted:
     try:
         told = json.loads((place / _ROW).read_text())

@@ -115,7 +115,7 @@ def test_problems_name_the_setting_and_the_fix(studio: Studio) -> None:
         ({"data": {"datasets": ["dataset:nobody"]}}, r"^data\.datasets\.0\.path: no dataset 'nobody'"),
         ({"data": {"datasets": ["dataset:mika@9"]}}, r"^data\.datasets\.0\.path: .*version 9"),
         ({"data": {"datasets": ["photos"]}}, r"^data\.datasets\.0\.path: nothing is at 'photos'"),
-        ({"lora": {"start_from": "run:nobody/1"}}, r"^lora\.start_from: run 'nobody' has no LoRA of epoch 1"),
+        ({"lora": {"start_from": "run:nobody/1"}}, r"^lora\.start_from: no run 'nobody'"),
         ({"lora": {"start_from": "run:nobody"}}, r"^lora\.start_from: .*names no epoch"),
         ({"lora": {"start_from": "model:nobody"}}, r"^lora\.start_from: no model 'nobody'"),
         ({"sampling": {"prompts": [{"prompt": "a", "reference": "dataset:mika/../../x.png"}]}}, "has no picture"),
@@ -448,6 +448,13 @@ def test_the_name_of_a_deleted_run_is_free(studio: Studio) -> None:
     assert run_bin.listed(studio) == []
     with pytest.raises(NotFound):
         run_bin.restore(studio, gone.id)
+
+
+def test_the_bin_is_emptied_of_what_is_old(studio: Studio) -> None:
+    start(studio)
+    run_bin.delete(studio, "mika")
+    assert run_bin.empty(studio, 1000.0) == 0 and run_bin.empty(studio, -1.0) == 1
+    assert run_bin.listed(studio) == [] and not list((studio.root / "bin").glob("*/run"))
 
 
 def test_a_run_that_trains_is_not_deleted(studio: Studio) -> None:
