@@ -14,7 +14,7 @@ from likeness.studio import datasets, preferences, queue, uploads
 from likeness.studio.datasets import arrivals, captions, pairs
 from likeness.studio.queue import Entry
 from likeness.studio.workspace import Studio
-from likeness.web.routes import datasets as pages
+from likeness.web.routes import dataset_panel as pages
 from tests.studio.datasets_at_hand import EXAMPLES, put
 from tests.web.conftest import FROM_PAGE
 

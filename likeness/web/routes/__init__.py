@@ -1,6 +1,7 @@
 """One module for each group of pages, each with a `router`."""
 
 from likeness.web.routes import (
+    dataset_panel,
     datasets,
     generate,
     home,
@@ -18,6 +19,7 @@ PAGES = (
     home.router,
     train.router,
     runs.router,
+    dataset_panel.router,
     datasets.router,
     library.router,
     generate.router,
