@@ -111,8 +111,13 @@ def suggest_prompts(request: Request, studio: Opened, sent: Sent) -> HTMLRespons
     written = {row.prompt for row in rows}
     fresh = iter([idea for idea in ideas if idea not in written])
     sources = _sources(studio, chosen)
-    default = sources[1][0] if len(sources) > 1 else ""
-    rows = [row if row.prompt else Row(next(fresh, ""), row.reference or default, row.more) for row in rows]
+    spread = [sources[i * len(sources) // len(rows)][0] for i in range(len(rows))]  # another picture for each
+    if len(sources) > 1:
+        spread[0] = sources[1][0]
+    rows = [
+        row if row.prompt else Row(next(fresh, ""), row.reference or source, row.more)
+        for row, source in zip(rows, spread, strict=True)
+    ]
     shown: dict[str, Any] = {"rows": rows, "kind": _one(sent, "kind"), "sources": sources}
     return part(request, "_train_prompts.html", **shown)
 
