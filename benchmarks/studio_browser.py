@@ -73,7 +73,14 @@ def browser(profile: Path) -> Any:
 
     options = ChromeOptions()
     options.binary_location = "/usr/bin/chromium"
-    flags = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=1400,1000")
+    flags = (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--hide-scrollbars",
+        "--window-size=1400,1000",
+    )
     for flag in (*flags, f"--user-data-dir={profile}"):
         options.add_argument(flag)
     return Chrome(options=options, service=Service("/usr/bin/chromedriver"))

@@ -140,10 +140,10 @@ def shot(driver: Any, url: str, size: tuple[int, int], theme: str, height: int |
 
 def save(image: Image.Image, path: Path) -> None:
     """As small as it has to be: with fewer colours, and then with fewer pixels."""
-    for colours, scale in ((256, 1.0), (128, 1.0), (128, 0.8), (96, 0.65), (64, 0.5)):
+    for colours, scale in ((256, 1.0), (256, 0.85), (256, 0.7), (128, 0.6), (64, 0.5)):
         size = (round(image.width * scale), round(image.height * scale))
         small = image.resize(size, Image.Resampling.LANCZOS) if scale < 1 else image
-        small.quantize(colours, dither=Image.Dither.NONE).save(path, optimize=True)
+        small.quantize(colours, kmeans=2, dither=Image.Dither.FLOYDSTEINBERG).save(path, optimize=True)
         if path.stat().st_size < MOST_BYTES:
             return
 
