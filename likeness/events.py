@@ -31,6 +31,7 @@ class RunStarted(Event):
     device: str
     precision: str
     resumed_at: int = 0  # step; 0 for a fresh start
+    noun: str = "pictures"  # what `images` counts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +55,9 @@ STAGE_WORDS = {
     "sampling": "sampling",
     "measuring": "measuring",
     "asking": "asking the language model",
+    "transcribing": "writing down what is said",
+    "cloning": "learning the voice",
+    "speaking": "speaking",
 }
 IN_BYTES = ("downloading", "fetching")  # the stages that count bytes
 

@@ -99,7 +99,7 @@ class _View:
         where = f"{event.device}, {event.precision}"
         again = f", going on at step {event.resumed_at}" if event.resumed_at else ""
         self.screen.print(
-            f"Training on {where}: {event.images} pictures, {event.epochs} epochs, {event.steps} steps{again}"
+            f"Training on {where}: {event.images} {event.noun}, {event.epochs} epochs, {event.steps} steps{again}"
         )
         self.bars.update(self.stage, visible=False)
         self.steps = self.bars.add_task("training", total=event.steps, completed=event.resumed_at)

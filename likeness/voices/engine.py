@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -73,7 +74,7 @@ class Espeak:
             with np.load(folder / FIT, allow_pickle=False) as stored:
                 arrays: dict[str, Floats] = {name: stored[name] for name in stored.files}
             fitted = differential.unpack(arrays, values)
-        except (OSError, ValueError, KeyError, TypeError) as e:
+        except (OSError, ValueError, KeyError, TypeError, BadZipFile) as e:
             raise InputError(f"{folder / FIT}: cannot be read ({e}). Fix: make the voice again") from e
         return Clip(fitted.say(text, manner.strength, manner.speed), differential.RATE)
 

@@ -21,7 +21,7 @@ _Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctype
 class _Voice(ctypes.Structure):
     _fields_ = (  # pyright: ignore[reportAssignmentType, reportIncompatibleVariableOverride]
         ("name", ctypes.c_char_p),
-        ("languages", ctypes.c_char_p),  # a byte of priority, then the code
+        ("languages", ctypes.c_void_p),  # a byte of priority, which may be 0, then the code
         ("identifier", ctypes.c_char_p),
         ("gender", ctypes.c_ubyte),
         ("age", ctypes.c_ubyte),
@@ -39,8 +39,10 @@ def main(library_path: str, data_path: str) -> int:
     rate = int(library.espeak_Initialize(_SYNCHRONOUS, 0, data_path.encode(), _STAY))
     if rate <= 0:
         return NO_DATA
-    if library.espeak_SetVoiceByName(str(order["voice"]).encode()) != 0:
-        print(" ".join(_languages(library)), file=sys.stderr)
+    language, plus, variant = str(order["voice"]).partition("+")
+    known = _languages(library)
+    if language not in known or library.espeak_SetVoiceByName(f"{known[language]}{plus}{variant}".encode()) != 0:
+        print(" ".join(known), file=sys.stderr)
         return NO_VOICE
     library.espeak_ng_SetRandSeed(ctypes.c_long(1))  # or the second of the day would be heard
     heard = bytearray()
@@ -61,15 +63,16 @@ def main(library_path: str, data_path: str) -> int:
     return 0
 
 
-def _languages(library: ctypes.CDLL) -> list[str]:
-    """Codes such as 'en-us', in order."""
+def _languages(library: ctypes.CDLL) -> dict[str, str]:
+    """Codes such as 'en-us', in order, with the names of their files."""
     library.espeak_ListVoices.restype = ctypes.POINTER(ctypes.POINTER(_Voice))
-    found: set[str] = set()
+    found: dict[str, str] = {}
     for voice in library.espeak_ListVoices(None):
         if not voice:
             break
-        found.add((voice.contents.languages or b" ")[1:].decode(errors="replace"))
-    return sorted(found - {"", "variant"})
+        listed: bytes = ctypes.string_at(voice.contents.languages)[1:]  # of several, the first
+        found.setdefault(listed.decode(errors="replace"), (voice.contents.identifier or b"").decode(errors="replace"))
+    return {code: found[code] for code in sorted(found) if code not in ("", "variant")}
 
 
 if __name__ == "__main__":

@@ -21,8 +21,9 @@ LEAST_SNR, GOOD_SNR = 8.0, 16.0  # dB
 CLIPPED, SPOILT = 0.0003, 0.02  # share of samples
 NARROW = -45.0  # dB of treble
 TONES, MUSIC = 0.04, 0.5  # share of frames
+MUSIC_SNR = 12.0  # dB; softer music is a fault, louder music is what is heard
 OTHER_SPEAKER = 4.5
-TWO_PEOPLE = 0.8  # cosine of the means of two groups of vectors; one reader's stay above it
+TWO_PEOPLE = 0.72  # cosine of the means of two groups of vectors; one reader's stay above it
 SILENT, LONG_PAUSE = 0.5, 2.0  # share; seconds
 OFFSET = 0.005  # of full scale
 TRAINED_MINUTES, GOOD_MINUTES = 1.0, 5.0  # of speech, all recordings together
@@ -84,7 +85,7 @@ def speakers_by_vectors(vectors: Floats) -> list[Finding]:
     if len(vectors) < 5:
         return []
     alike, share = split_similarity(vectors)
-    if alike > TWO_PEOPLE or share < 0.12:
+    if alike > TWO_PEOPLE or share * len(vectors) < 1.5:  # one odd moment is no other person
         return []
     what = f"{100 * share:.0f} % of the speech sounds like somebody else"
     return [Finding("speakers", "warning", what, "keep the parts in which only the one person speaks")]
@@ -123,7 +124,7 @@ def _level(q: Quality) -> Iterator[Finding]:
 
 def _surroundings(q: Quality) -> Iterator[Finding]:
     if q.tones >= TONES:
-        severe = q.tones >= MUSIC
+        severe = q.tones >= MUSIC and q.snr < MUSIC_SNR
         yield Finding(
             "music", "error" if severe else "warning",
             f"tones that hold their pitch sound in {100 * q.tones:.0f} % of it: music, or a hum",

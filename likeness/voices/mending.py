@@ -41,14 +41,16 @@ def trim(x: Floats, rate: int, longest: float = INSTANT_SECONDS) -> Floats:
     pieces = _pieces(activity.spoken, rate, len(x))
     if not pieces:
         return x
-    begin, end = _best_stretch(pieces, int(longest * rate))
+    most = int(longest * rate)
+    pieces = [(a, min(a + most, b)) for first, b in pieces for a in range(first, b, most)]
+    begin, end = _best_stretch(pieces, most)
     joined = [x[a:b].copy() for a, b in pieces[begin:end]]
     fade = min(int(0.005 * rate), *(len(p) // 2 for p in joined))
     ramp = np.linspace(0, 1, fade)
     for piece in joined:  # no click where parts meet
         piece[:fade] *= ramp
         piece[len(piece) - fade :] *= ramp[::-1]
-    return np.concatenate(joined)[: int(longest * rate)]
+    return np.concatenate(joined)[:most]
 
 
 def _pieces(spoken: speech.Mask, rate: int, length: int) -> list[tuple[int, int]]:

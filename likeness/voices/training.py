@@ -110,6 +110,7 @@ def _train(
         device=str(job.device),
         precision=job.conditions.get("precision", str(job.dtype)),
         resumed_at=run.step,
+        noun="recordings",
     )
 
     def results(epoch: int) -> Iterator[events.Event]:
