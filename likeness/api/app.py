@@ -13,7 +13,7 @@ from likeness.api.gate import Access, Gate, WrongKeys
 from likeness.api.idempotency import Idempotency
 from likeness.api.problems import ANSWERS, InWords, add_handlers
 from likeness.api.routes import ROUTERS
-from likeness.mcp.server import HttpTools, build
+from likeness.mcp.mounted import Mounted
 from likeness.studio.workspace import Studio
 from likeness.web.app import add_pages
 
@@ -33,7 +33,7 @@ def create_app(studio: Studio, *, access: Access | None = None) -> FastAPI:
     """
     access = access or Access()
 
-    agents = HttpTools(build(studio, local=not access.keys))
+    agents = Mounted(studio, local=not access.keys)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:

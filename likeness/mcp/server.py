@@ -3,8 +3,7 @@
 import functools
 import inspect
 import threading
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from typing import Any
 
 import anyio
@@ -16,8 +15,6 @@ from mcp.server.transport_security import TransportSecuritySettings
 from mcp_types import ToolAnnotations
 from pydantic import ValidationError
 from starlette.applications import Starlette
-from starlette.responses import PlainTextResponse
-from starlette.types import Receive, Scope, Send
 
 from likeness import __version__
 from likeness.errors import InputError, LikenessError
@@ -57,27 +54,10 @@ def build(studio: Studio, *, local: bool) -> MCPServer[Any]:
                      log_level="WARNING")  # fmt: skip
 
 
-class HttpTools:
-    """The tools as an ASGI application, to be mounted behind the gate, which has looked at Host and Origin. It answers
-    while `open` is entered, which may be done again and again."""
-
-    def __init__(self, server: MCPServer[Any]):
-        self._server = server
-        self._app: Starlette | None = None
-
-    @asynccontextmanager
-    async def open(self) -> AsyncGenerator[None]:
-        looked_at = TransportSecuritySettings(enable_dns_rebinding_protection=False)
-        self._app = self._server.streamable_http_app(
-            streamable_http_path="/", stateless_http=True, transport_security=looked_at
-        )
-        async with self._server.session_manager.run():
-            yield
-        self._app = None
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        app = self._app or PlainTextResponse("not open yet", 503)
-        await app(scope, receive, send)
+def http_app(server: MCPServer[Any]) -> Starlette:
+    """To be mounted behind the gate, which has looked at Host and Origin. Its session manager has to be run."""
+    looked_at = TransportSecuritySettings(enable_dns_rebinding_protection=False)
+    return server.streamable_http_app(streamable_http_path="/", stateless_http=True, transport_security=looked_at)
 
 
 def serve_stdio(studio: Studio) -> None:
