@@ -27,9 +27,9 @@ def tiny_pocket(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_tiny_pocket(tmp_path_factory.mktemp("pocket") / "tiny")
 
 
-@pytest.fixture
-def lessons(tmp_path: Path) -> Path:
-    return write_lessons(tmp_path / "clips")
+@pytest.fixture(scope="module")
+def lessons(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_lessons(tmp_path_factory.mktemp("lessons") / "clips")
 
 
 def test_a_recording_is_cloned_and_speaks(likeness: Likeness, low: Path, tmp_path: Path) -> None:
