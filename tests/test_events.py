@@ -32,6 +32,7 @@ ONE_OF_EACH: list[events.Event] = [
     ),
     events.SampleSaved(epoch=1, step=4, prompt_index=1, prompt='a "quoted"\nprompt, süß', seed=42, path="a/b.png"),
     events.CheckpointSaved(epoch=1, step=4, path="checkpoints/epoch-001.safetensors"),
+    events.SampleNow(epoch=2, step=6, prompt_index=1, prompt="a", seed=42, path="now/step-000006/a.png"),
     events.RunFinished(step=8, seconds=1.5),
     events.RunStopped(step=4, why="interrupted", message="stopped"),
 ]

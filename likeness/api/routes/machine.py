@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 from pydantic import Field
 
-from likeness.api.routes.runs import DeviceTold
+from likeness.api.run_shapes import DeviceTold
 from likeness.api.shapes import Opened, Told
 from likeness.service.costs import Fits
 from likeness.service.machine import machine

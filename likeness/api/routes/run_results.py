@@ -10,7 +10,7 @@ from pydantic import Field
 from likeness.api import streams
 from likeness.api.routes.jobs import JobTold
 from likeness.api.routes.models import ConvertedTold, layout_file, layout_told
-from likeness.api.routes.runs import EpochTold, Name, RunTold
+from likeness.api.run_shapes import EpochTold, Name, RunTold
 from likeness.api.shapes import Asked, Opened, Told, picture_file
 from likeness.service.comparisons import View
 from likeness.service.conversions import Layout
