@@ -59,6 +59,9 @@
       const told = this.getAttribute("pixels")?.split("x").map(Number)
       this.#size = told?.length === 2 && told.every((side) => side > 0)
         ? told : [this.#picture.naturalWidth, this.#picture.naturalHeight]
+      const shape = `${this.#picture.naturalWidth} / ${this.#picture.naturalHeight}`
+      this.#frame.style.setProperty("--shape", shape)
+      this.#frame.style.setProperty("--natural", `${this.#picture.naturalWidth}px`)
       const given = this.getAttribute("value")?.split(",").map(Number)
       const usable = given?.length === 4 && given.every((part) => part >= 0 && part <= 1) && given[2] > 0 && given[3] > 0
       if (usable) this.#place(this.#between([given[0], given[1]], [given[0] + given[2], given[1] + given[3]]))
@@ -121,13 +124,15 @@
       const moves = down.target === this.#area
       const anchor = corner
         ? [box[0] + CORNERS[corner][0] * box[2], box[1] + CORNERS[corner][1] * box[3]] : start
+      // A corner is grasped somewhere near itself, and does not jump to the pointer.
+      const slip = corner ? [0, 1].map((i) => box[i] + (1 - CORNERS[corner][i]) * box[i + 2] - start[i]) : [0, 0]
       let moved = false
       const move = (event) => {
         const at = this.#at(event)
         if (!moved && Math.hypot(event.clientX - down.clientX, event.clientY - down.clientY) < 3) return
         moved = true
         if (moves) this.#place([box[0] + at[0] - start[0], box[1] + at[1] - start[1], box[2], box[3]], "input")
-        else this.#place(this.#between(anchor, at), "input")
+        else this.#place(this.#between(anchor, at.map((part, i) => clamp(part + slip[i], 0, 1))), "input")
       }
       const end = () => {
         this.#frame.removeEventListener("pointermove", move)
