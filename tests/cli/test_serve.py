@@ -274,7 +274,7 @@ def test_the_memory_of_a_server_stays_small(serve: Callable[..., Server]) -> Non
     psutil = pytest.importorskip("psutil")
     server = serve()
     address = server.address()
-    for path in ("/", "/queue", "/api/v1/jobs", "/api/v1/openapi.json"):
-        httpx.get(f"{address}{path}")
+    for path in ("", "train", "runs", "datasets", "library", "generate", "merge", "queue", "settings", "api/v1/jobs"):
+        assert httpx.get(f"{address}/{path}", timeout=60).status_code == 200, path
     time.sleep(0.2)
     assert psutil.Process(server.process.pid).memory_info().rss < 150e6
