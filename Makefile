@@ -8,13 +8,13 @@ TORCH  ?= torch==2.13.0
 TORCH_INDEX ?=
 DEMO   ?= runs
 
-.PHONY: setup demo test check types bench learning scorecard-validation starter starter-companions starter-examples docs clean fuzz fuzz-api bench-large
+.PHONY: setup demo test check types bench learning scorecard-validation voice-quality starter starter-companions starter-examples docs clean fuzz fuzz-api bench-large
 setup: $(VENV)/.done
 
 $(VENV)/.done: pyproject.toml
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q $(TORCH) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
-	$(BIN)/python -m pip install -q -e ".[train,tagger,starter,dev]"
+	$(BIN)/python -m pip install -q -e ".[train,tagger,starter,voice,dev]"
 	touch $@
 
 # Train the shipped example on the shipped base; prints where the grid, the report and the LoRAs are.
@@ -42,6 +42,11 @@ learning: setup
 # Does the scorecard say what is true? Some 30 runs with a planted fault (hours on two cores; goes on where it stopped).
 scorecard-validation: setup
 	$(BIN)/python -m benchmarks.scorecard_validation --seeds sealed
+
+# How like the speaker and how clear cloned voices are; fetches recordings (CC BY 4.0) and what listens to them.
+voice-quality: setup
+	$(BIN)/python -m pip install -q --no-deps resemblyzer pocketsphinx
+	$(BIN)/python -m benchmarks.voice_quality
 
 # Pretrain the starter base model from nothing (hours on two cores), and render the examples.
 starter: setup
