@@ -125,11 +125,13 @@ def measure(
 
 
 def yardsticks(readers: Sequence[Reader], faces: dict[str, Floats], encode: Encoder) -> dict[str, float]:
-    """How like are a reader's own reference and those of others, and where do as many of one lie below as of the other
-    above?"""
-    vectors = {r.name: encode(r.reference) for r in readers}
-    same = np.array([vectors[n] @ faces[n] for n in vectors])
-    other = np.array([vectors[a] @ faces[b] for a in vectors for b in faces if a != b])
+    """How like are pieces of a reader's own reference and of others', as long as what is said in the test; and where do
+    as many of one lie below as of the other above?"""
+    size = 5 * RATE
+    pieces = {r.name: [r.reference[a : a + size] for a in range(0, len(r.reference) - size + 1, size)] for r in readers}
+    vectors = {name: [encode(x) for x in own] for name, own in pieces.items()}
+    same = np.array([v @ faces[name] for name, own in vectors.items() for v in own])
+    other = np.array([v @ faces[b] for a, own in vectors.items() for v in own for b in faces if a != b])
     places = np.linspace(0, 1, 1001)
     gap = [abs(float((other >= t).mean()) - float((same < t).mean())) for t in places]
     best = np.flatnonzero(np.array(gap) <= min(gap) + 1e-12)
