@@ -308,7 +308,6 @@ def train(
     encoder: Annotated[str | None, Parameter(help="Speaker encoder: measures similarity each epoch.")] = None,
     recogniser: Annotated[str | None, Parameter(help="Whisper checkpoint: measures word errors each epoch.")] = None,
     device: str = "auto",
-    precision: Annotated[str, Parameter(help="fp32, bf16, fp16 or auto.")] = "fp32",
     threads: int | None = None,
     workspace: Workspace = Path("runs"),
     resume: Annotated[bool, Parameter(negative="", help="Go on with the run from its last saved state.")] = False,
@@ -327,7 +326,7 @@ def train(
         "lora": {"rank": rank, "alpha": float(alpha if alpha is not None else 2 * rank)},
         "sampling": {"prompts": sentence} if sentence else {},
         "measuring": {"encoder": encoder, "recogniser": recogniser},
-        "hardware": {"device": device, "precision": precision, "threads": threads},
+        "hardware": {"device": device, "threads": threads},
     }  # fmt: skip
     prepared = voices.prepare(voices.run_config(values))
     if not json_:

@@ -17,6 +17,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from likeness import __version__, durable
+from likeness.config.hardware import HardwareConfig
 from likeness.config.voice import ENGINES, LEAST_CONSENT, RECORD, Consent, VoiceRecord, VoiceRunConfig
 from likeness.errors import Conflict, InputError, NotFound
 from likeness.service.numbers import hardware
@@ -31,6 +32,7 @@ CONSENT = (
 )
 # Settings that may differ when a run goes on: they do not change what has been learned so far.
 _FREE_ON_RESUME = ("hardware", "measuring")
+_PRECISIONS = ("auto", "fp32")
 
 
 @dataclass(frozen=True)
@@ -285,6 +287,14 @@ def run_config(values: dict[str, Any]) -> VoiceRunConfig:
     except ValidationError as e:
         raise InputError(*(_in_words(d["loc"], d["type"], d["msg"], d["input"]) for d in e.errors())) from e
     _consent(config.consent)
+    plain = HardwareConfig(device=config.hardware.device, threads=config.hardware.threads)
+    if (
+        config.hardware.model_copy(update={"precision": "auto"}) != plain
+        or config.hardware.precision not in _PRECISIONS
+    ):
+        raise InputError(
+            "hardware: voices are trained in fp32, and the network is small. Fix: leave all but device and threads out"
+        )
     return config
 
 

@@ -38,6 +38,10 @@ class Engine(Protocol):
 
     def notes(self, manner: Manner) -> list[str]: ...
 
+    def close(self) -> None:
+        """End what was started for it."""
+        ...
+
 
 @dataclass(frozen=True)
 class Request:
@@ -80,6 +84,9 @@ class Espeak:
 
     def notes(self, manner: Manner) -> list[str]:
         return []
+
+    def close(self) -> None:
+        pass
 
 
 def _pocket(request: Request) -> Engine:

@@ -35,6 +35,9 @@ class PocketEngine:
         asked = (("speed", manner.speed), ("strength", manner.strength))
         return [f"--{name}: Pocket TTS has no such setting; it was left out" for name, value in asked if value != 1]
 
+    def close(self) -> None:
+        pass
+
     def _adapted(self, folder: Path) -> Pocket:
         if not (folder / ADAPTER).is_file() or self._with == folder:
             return self.pocket

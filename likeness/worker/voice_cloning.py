@@ -1,6 +1,7 @@
 """The job 'voice-clone': a voice from a recording. Reads `job.json`, writes the voice's folder and `result.json`."""
 
 import json
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ def run(folder: Path) -> int:
     log.write(Stage(name="cloning"))
     consent = Consent.model_validate(job["consent"])
     paths = [Path(p) for p in job["paths"]]
-    record = make_voice(output, job["name"], paths, engine, job["engine"], job["language"], consent)
+    with closing(engine):
+        record = make_voice(output, job["name"], paths, engine, job["engine"], job["language"], consent)
     result = {"voice": str(output), "record": record.model_dump(mode="json")}
     durable.write_text(folder / "result.json", json.dumps(result, indent=2))
     return 0

@@ -2,6 +2,7 @@
 
 import json
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ def run(folder: Path) -> int:
     manner = Manner(job["seed"], job["speed"], job["strength"])
     log.write(Stage(name="speaking"))
     began = time.monotonic()
-    clip = speak(job["text"], voice, record, engine, manner)
+    with closing(engine):
+        clip = speak(job["text"], voice, record, engine, manner)
     seconds = time.monotonic() - began
     write_speech(output, clip, record, job["text"], mark=job["mark"])
     result = {

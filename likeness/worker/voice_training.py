@@ -64,7 +64,7 @@ def read_voice_job(folder: Path) -> VoiceJob:
         raise InputError(
             f"{folder}: no run of a voice that can be read ({e}). Fix: start it with `likeness voice train`"
         ) from e
-    placement = choose_placement(config.hardware)
+    placement = choose_placement(config.hardware.model_copy(update={"precision": "fp32"}))
     set_up_torch(placement, config.hardware.threads)
     now = conditions(placement, config.hardware)
     return VoiceJob(folder, config, lessons, placement.device, placement.dtype, now, str(frozen["digest"]))

@@ -147,6 +147,8 @@ def clips(tmp_path: Path) -> Path:
         ({"train": {"epochs": 0}}, "train.epochs"),
         ({"train": {"epoch": 3}}, "train.epoch: no such setting"),
         ({"optim": {"learning_rate": "fast"}}, "optim.learning_rate"),
+        ({"hardware": {"precision": "bf16"}}, "trained in fp32"),
+        ({"hardware": {"offload": 0.5}}, "trained in fp32"),
     ],
 )
 def test_settings_that_do_not_fit_are_told(clips: Path, changed: dict[str, Any], words: str) -> None:
