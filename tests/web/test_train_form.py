@@ -115,7 +115,7 @@ def test_every_setting_has_one_place(tmp_path: Any) -> None:
     assert all(setting.help for setting in settings().values())
     file = tmp_path / "a.yaml"
     file.write_text(as_yaml({"name": "a", "base": "starter", "data": {"datasets": [{"path": str(tmp_path)}]}}))
-    places = {place.removesuffix('.0') for place in read_config(file).sources}
+    places = {place.removesuffix(".0") for place in read_config(file).sources}
     known = {"name", "kind", "base", "trigger", "description", "data.datasets.0.path", "data.datasets.0.type",
              "sampling.prompts", "lora.modules"}  # fmt: skip
     assert {p for p in places if p not in settings() and p not in known} == set()
