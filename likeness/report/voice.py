@@ -116,7 +116,7 @@ def render_voice_report(run: VoiceRun) -> str:
         columns=[(name, says) for _, name, says, _ in shown],
         table=table,
         charts=list(_charts(run)),
-        say=f'likeness voice say {run.folder}/checkpoints/epoch-{suggested or max(run.epochs, default=1):03d} "…"',
+        say=f'likeness voice say {run.folder}/checkpoints/epoch-{suggested or max(run.epochs, default=1):03d} "…" -o said.wav',
         settings=json.dumps(run.config, indent=2),
     )
 

@@ -30,7 +30,7 @@ def judge(rows: Mapping[int, Mapping[str, float]]) -> VoiceVerdict:
             values,
             rows.get(0, {}).get("similarity"),
             "similarity",
-            "the test sentences are most like the speaker",
+            "the test sentences are as like the speaker as they get",
             rising=True,
         )
     if values := {e: row["held_out"] for e, row in trained.items() if "held_out" in row}:
@@ -38,7 +38,7 @@ def judge(rows: Mapping[int, Mapping[str, float]]) -> VoiceVerdict:
             values,
             rows.get(0, {}).get("held_out"),
             "held_out",
-            "the loss on held-out recordings is lowest",
+            "the loss on held-out recordings is as low as it gets",
             rising=False,
         )
     return VoiceVerdict(
