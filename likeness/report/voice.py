@@ -101,6 +101,7 @@ def render_voice_report(run: VoiceRun) -> str:
     """The report as HTML text."""
     shown = [f for f in FIGURES if any(f[0] in row for row in run.rows.values())]
     suggested = run.verdict.suggested if run.verdict else None
+    best = suggested or max(run.epochs, default=1)
     table = [
         (_epoch(epoch), epoch == suggested, [form.format(row[key]) if key in row else "" for key, _, _, form in shown])
         for epoch, row in run.rows.items()
@@ -116,7 +117,7 @@ def render_voice_report(run: VoiceRun) -> str:
         columns=[(name, says) for _, name, says, _ in shown],
         table=table,
         charts=list(_charts(run)),
-        say=f'likeness voice say {run.folder}/checkpoints/epoch-{suggested or max(run.epochs, default=1):03d} "…" -o said.wav',
+        say=f'likeness voice say {run.folder / "checkpoints" / f"epoch-{best:03d}"} "…" -o said.wav',
         settings=json.dumps(run.config, indent=2),
     )
 
