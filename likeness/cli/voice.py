@@ -14,7 +14,7 @@ from likeness.cli import Json, Workspace, print_json, screen
 from likeness.cli.progress import follow
 from likeness.config.voice import ENGINES
 from likeness.errors import InputError
-from likeness.service import voices
+from likeness.service import voice_runs, voices
 from likeness.service.workers import begin
 
 voice = App(name="voice")
@@ -328,7 +328,7 @@ def train(
         "measuring": {"encoder": encoder, "recogniser": recogniser},
         "hardware": {"device": device, "threads": threads},
     }  # fmt: skip
-    prepared = voices.prepare(voices.run_config(values))
+    prepared = voice_runs.prepare(voice_runs.run_config(values))
     if not json_:
         screen.print(
             f"[bold]{escape(name)}[/]: {prepared.learned} recordings, {epochs} epochs, {prepared.steps} steps "
@@ -339,14 +339,14 @@ def train(
     if dry_run:
         print_json({"recordings": prepared.learned, "steps": prepared.steps, "notes": prepared.notes}, json_)
         return 0
-    folder = (voices.resume if resume else voices.start)(prepared, workspace)
-    worker = voices.launch(folder)
+    folder = (voice_runs.resume if resume else voice_runs.start)(prepared, workspace)
+    worker = voice_runs.launch(folder)
     follow(worker, None if json_ else screen)
     try:
         worker.check()
     except InputError:
         if not resume:
-            voices.discard(folder)
+            voice_runs.discard(folder)
         raise
     return _show_trained(folder, json_)
 

@@ -8,7 +8,7 @@ import pytest
 
 from likeness.config.voice import RECORD, Consent, Reference, VoiceRecord
 from likeness.errors import Conflict, InputError, NotFound
-from likeness.service import voices
+from likeness.service import voice_runs, voices
 from likeness.service.voices import Check, Clone, Say
 
 CONSENT = "I am the speaker and agree."
@@ -153,55 +153,58 @@ def clips(tmp_path: Path) -> Path:
 )
 def test_settings_that_do_not_fit_are_told(clips: Path, changed: dict[str, Any], words: str) -> None:
     with pytest.raises(InputError, match=words):
-        voices.run_config(values(clips, **changed))
+        voice_runs.run_config(values(clips, **changed))
 
 
 def test_recordings_without_texts_are_told_unless_somebody_writes_them(clips: Path) -> None:
     (clips / "2.txt").write_text(" \n")
     with pytest.raises(InputError, match=r"1 of 4 recordings have no text beside them \(2.wav\)"):
-        voices.prepare(voices.run_config(values(clips)))
-    config = voices.run_config(values(clips, data={"clips": str(clips), "transcriber": "w"}))
-    assert any("read it over" in note for note in voices.prepare(config).notes)
+        voice_runs.prepare(voice_runs.run_config(values(clips)))
+    config = voice_runs.run_config(values(clips, data={"clips": str(clips), "transcriber": "w"}))
+    assert any("read it over" in note for note in voice_runs.prepare(config).notes)
 
 
 def test_one_recording_is_held_out_the_same_every_time(clips: Path) -> None:
-    held = [[r["id"] for r in voices.prepare(voices.run_config(values(clips))).manifest if r["held_out"]] for _ in "ab"]
+    held = [
+        [r["id"] for r in voice_runs.prepare(voice_runs.run_config(values(clips))).manifest if r["held_out"]]
+        for _ in "ab"
+    ]
     assert len(held[0]) == 1 and held[0] == held[1]
     for n in (2, 3):
         (clips / f"{n}.wav").unlink()
-    prepared = voices.prepare(voices.run_config(values(clips)))
+    prepared = voice_runs.prepare(voice_runs.run_config(values(clips)))
     assert prepared.learned == 2 and "no recording is held out" in prepared.notes[0]
 
 
 def test_a_run_goes_on_only_as_it_was_begun(clips: Path, tmp_path: Path) -> None:
-    prepared = voices.prepare(voices.run_config(values(clips)))
-    folder = voices.start(prepared, tmp_path / "runs")
+    prepared = voice_runs.prepare(voice_runs.run_config(values(clips)))
+    folder = voice_runs.start(prepared, tmp_path / "runs")
     frozen = json.loads((folder / "run.json").read_text())
-    assert voices.resume(prepared, tmp_path / "runs") == folder
+    assert voice_runs.resume(prepared, tmp_path / "runs") == folder
     assert json.loads((folder / "run.json").read_text()) == frozen
     with pytest.raises(Conflict, match="is there already"):
-        voices.start(prepared, tmp_path / "runs")
-    longer = voices.run_config(values(clips, train={"epochs": 20}))
-    voices.resume(voices.prepare(longer), tmp_path / "runs")
+        voice_runs.start(prepared, tmp_path / "runs")
+    longer = voice_runs.run_config(values(clips, train={"epochs": 20}))
+    voice_runs.resume(voice_runs.prepare(longer), tmp_path / "runs")
     for changed in ({"lora": {"rank": 4}}, {"train": {"seed": 7}}):
         with pytest.raises(InputError, match="when the run started"):
-            voices.resume(voices.prepare(voices.run_config(values(clips, **changed))), tmp_path / "runs")
+            voice_runs.resume(voice_runs.prepare(voice_runs.run_config(values(clips, **changed))), tmp_path / "runs")
     (clips / "1.txt").write_text("something else")
     with pytest.raises(InputError, match="texts have changed"):
-        voices.resume(voices.prepare(longer), tmp_path / "runs")
+        voice_runs.resume(voice_runs.prepare(longer), tmp_path / "runs")
     (clips / "1.wav").write_bytes(b"other")
     with pytest.raises(InputError, match="recordings have changed"):
-        voices.resume(voices.prepare(longer), tmp_path / "runs")
+        voice_runs.resume(voice_runs.prepare(longer), tmp_path / "runs")
     with pytest.raises(NotFound, match="no run to resume"):
-        voices.resume(voices.prepare(voices.run_config(values(clips, name="new"))), tmp_path / "runs")
+        voice_runs.resume(voice_runs.prepare(voice_runs.run_config(values(clips, name="new"))), tmp_path / "runs")
 
 
 def test_a_run_that_was_refused_is_taken_back_and_one_that_began_is_not(clips: Path, tmp_path: Path) -> None:
-    prepared = voices.prepare(voices.run_config(values(clips)))
-    folder = voices.start(prepared, tmp_path / "runs")
-    voices.discard(folder)
+    prepared = voice_runs.prepare(voice_runs.run_config(values(clips)))
+    folder = voice_runs.start(prepared, tmp_path / "runs")
+    voice_runs.discard(folder)
     assert not folder.exists()
-    folder = voices.start(prepared, tmp_path / "runs")
+    folder = voice_runs.start(prepared, tmp_path / "runs")
     (folder / "samples").mkdir()
-    voices.discard(folder)
+    voice_runs.discard(folder)
     assert (folder / "run.json").exists()

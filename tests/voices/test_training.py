@@ -11,7 +11,7 @@ import torch
 
 from likeness import events
 from likeness.errors import InputError
-from likeness.service import voices as service
+from likeness.service import voice_runs
 from likeness.voices import training
 from likeness.voices.audio import read_clip, write_sound
 from likeness.voices.engine import Manner, Request, open_engine
@@ -33,7 +33,7 @@ SETTINGS: dict[str, Any] = {
 
 def freeze(base: Path, clips: Path, workspace: Path, **changed: Any) -> Path:
     values = {**SETTINGS, "base": str(base), "data": {"clips": str(clips)}, **changed}
-    return service.start(service.prepare(service.run_config(values)), workspace)
+    return voice_runs.start(voice_runs.prepare(voice_runs.run_config(values)), workspace)
 
 
 @pytest.fixture(scope="module")
