@@ -7,6 +7,7 @@ BIN    := $(VENV)/bin
 TORCH  ?= torch==2.13.0
 TORCH_INDEX ?=
 DEMO   ?= runs
+JOBS   ?= 2
 
 .PHONY: setup demo test check types bench learning scorecard-validation voice-quality starter starter-companions starter-examples docs clean fuzz fuzz-api bench-large
 setup: $(VENV)/.done
@@ -22,8 +23,9 @@ demo: setup
 	@test ! -e $(DEMO)/mika/run.json || echo "$(DEMO)/mika is there already: going on with it"
 	$(BIN)/likeness train examples/character/mika.yaml --workspace $(DEMO) $(if $(wildcard $(DEMO)/mika/run.json),--resume)
 
+# Two at a time, each file by one: more processes than cores would only wait for each other.
 test: setup
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadscope
 
 # Lint, format and types.
 check: setup

@@ -4,6 +4,7 @@ import functools
 import inspect
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import anyio
@@ -22,6 +23,7 @@ from likeness.mcp.dataset_tools import DatasetTools
 from likeness.mcp.library_tools import LibraryTools
 from likeness.mcp.training_tools import TrainingTools
 from likeness.service.machine import devices
+from likeness.studio import trust
 from likeness.studio.endings import ENDINGS
 from likeness.studio.supervisor import Supervisor
 from likeness.studio.workspace import Studio
@@ -45,7 +47,7 @@ def build(studio: Studio, *, local: bool) -> MCPServer[Any]:
     """`local`: callers sit at this machine, and may name its folders."""
     rooms = (DatasetTools(studio, local), TrainingTools(studio), LibraryTools(studio, local))
     tools = [
-        _tool(getattr(room, name))  # in the order in which they are written
+        _tool(getattr(room, name), local)  # in the order in which they are written
         for room in rooms
         for name, method in vars(type(room)).items()
         if inspect.isfunction(method) and not name.startswith("_")
@@ -107,10 +109,10 @@ def _in_words(error: Any) -> str:
     return f"{field}: {message[:1].lower()}{message[1:]}. Fix: give another value"
 
 
-def _tool(method: Callable[..., Any]) -> Tool:
+def _tool(method: Callable[..., Any], local: bool) -> Tool:
     name = method.__name__
     tool = _Tool.from_function(
-        _careful(method),
+        _careful(method, local),
         annotations=ToolAnnotations(read_only_hint=name in _LOOKS, destructive_hint=False, open_world_hint=False),
         description=inspect.getdoc(method),
     )
@@ -121,14 +123,16 @@ def _tool(method: Callable[..., Any]) -> Tool:
     return tool
 
 
-def _careful(method: Callable[..., Any]) -> Callable[..., Any]:
+def _careful(method: Callable[..., Any], local: bool) -> Callable[..., Any]:
     """What a person would be told goes to the agent in the same words."""
+    trusted = nullcontext if local else trust.from_elsewhere
     if inspect.iscoroutinefunction(method):
 
         @functools.wraps(method)
         async def waiting(*args: Any, **kwargs: Any) -> Any:
             try:
-                return await method(*args, **kwargs)
+                with trusted():
+                    return await method(*args, **kwargs)
             except (LikenessError, OSError) as e:
                 raise ToolError(str(e)) from e
 
@@ -137,7 +141,8 @@ def _careful(method: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(method)
     def called(*args: Any, **kwargs: Any) -> Any:
         try:
-            return method(*args, **kwargs)
+            with trusted():
+                return method(*args, **kwargs)
         except (LikenessError, OSError) as e:
             raise ToolError(str(e)) from e
 

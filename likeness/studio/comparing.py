@@ -17,7 +17,7 @@ from likeness.service.pictures import open_album
 from likeness.service.samples import LoraUse
 from likeness.service.workers import Order
 from likeness.store.tables import Job
-from likeness.studio import queue
+from likeness.studio import queue, trust
 from likeness.studio.queue import Entry
 from likeness.studio.references import lora_file
 from likeness.studio.run_summaries import folder_of
@@ -123,6 +123,7 @@ def _draw(studio: Studio, name: str, laid: Laid) -> Job:
 
 def evaluate(studio: Studio, name: str, protocol: Protocol) -> Job:
     """Queue the test of a LoRA at several strengths and seeds. Raises NotFound, InputError."""
+    trust.check("encoder", protocol.encoder or "")
     laid = evaluations.lay_out(open_album(folder_of(studio, name)), protocol)
     kept = {"strengths": protocol.strengths, "seeds": protocol.seeds, "epochs": protocol.epochs,
             "prompts": protocol.prompts, "encoder": protocol.encoder}  # fmt: skip
@@ -148,6 +149,7 @@ def score(
     studio: Studio, name: str, *, encoder: str | None = None, seeds: int | None = None, against: str | None = None
 ) -> Job:
     """Queue the scorecard of a run again; see `service.scorecards.order`. Raises NotFound, InputError."""
+    trust.check("encoder", encoder or "")
     other = folder_of(studio, against) if against else None
     order = scorecards.order(folder_of(studio, name), encoder=encoder, seeds=seeds, against=other)
     return _submit(studio, name, order, f"Scorecard of {name}", {"run": name})

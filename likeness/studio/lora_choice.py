@@ -14,7 +14,7 @@ from likeness.dataset.wording import one_line
 from likeness.errors import InputError, NotFound
 from likeness.report.history import mapping, read_history
 from likeness.store.tables import Model
-from likeness.studio import models
+from likeness.studio import models, trust
 from likeness.studio.lora_file import sha256_of
 from likeness.studio.run_summaries import folder_of
 from likeness.studio.workspace import Studio
@@ -164,6 +164,7 @@ def base_for(chosen: Sequence[Chosen], asked: str = "") -> Base:
 
     Raises InputError where none is known, or a LoRA is of another family than the base.
     """
+    trust.check("base", asked)
     teller = next((c for c in chosen if c.base), None)
     base = asked or (teller.base if teller else "")
     if not base:

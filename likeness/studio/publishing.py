@@ -12,7 +12,7 @@ from likeness.dataset.wording import is_plain
 from likeness.errors import Conflict, InputError
 from likeness.service.workers import Order
 from likeness.store.tables import Job, Model, new_id
-from likeness.studio import model_cards, models, queue
+from likeness.studio import model_cards, models, queue, trust
 from likeness.studio.queue import Entry
 from likeness.studio.supervisor import Ending
 from likeness.studio.workspace import Studio
@@ -25,6 +25,7 @@ _TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 def to_folder(studio: Studio, model_id: str, folder: Path) -> Path:
     """Write a model into a new folder, with a model card. Raises InputError for a place that does not do, Conflict
     where something is there already."""
+    trust.check("folder", str(folder))
     model = models.get(studio, model_id)
     folder = folder.expanduser()
     if not folder.is_absolute() or not is_plain(str(folder)) or ".." in folder.parts:

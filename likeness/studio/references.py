@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from likeness.errors import InputError, NotFound
-from likeness.studio import datasets, lora_choice, plan_versions
+from likeness.studio import datasets, lora_choice, plan_versions, trust
 from likeness.studio.lora_choice import LoraChoice
 from likeness.studio.workspace import Studio
 
@@ -47,6 +47,7 @@ def resolve(studio: Studio, config: dict[str, Any]) -> Resolved:
     Raises InputError with every name that leads nowhere. What else is wrong with the settings is left for their check.
     """
     try:
+        trust.check_tree(config)
         found = Resolved(copy.deepcopy(config))
     except RecursionError as e:
         raise InputError("config: is nested too deep to be settings. Fix: give groups, lists and plain values") from e
@@ -74,6 +75,7 @@ def resolve(studio: Studio, config: dict[str, Any]) -> Resolved:
 def lora_file(studio: Studio, text: str) -> Path:
     """The LoRA that 'run:NAME/EPOCH', 'model:ID_OR_NAME' or a path stands for. Raises NotFound, InputError."""
     if not text.startswith((lora_choice.RUN, lora_choice.MODEL)):
+        trust.check("lora", text)
         return Path(_absolute(text))
     try:
         return lora_choice.choose(studio, [LoraChoice(text)])[0].path

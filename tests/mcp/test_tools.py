@@ -229,19 +229,19 @@ def over_http(address: str, key: str, way: Callable[[Agent], Awaitable[None]]) -
 
 
 def test_over_http_with_a_key_from_a_real_training_to_files(
-    studio: Studio, server: str, supervised: Supervisor, tiny_base: Path, pictures: Path
+    studio: Studio, server: str, supervised: Supervisor, pictures: Path
 ) -> None:
     dataset = datasets.create(studio, "tiny", "character", trigger="tiny_char").id
     files = [{"name": p.name, "base64": base64.b64encode(p.read_bytes()).decode()} for p in sorted(pictures.iterdir())]
     settings = {
-        "data": {"datasets": [{"path": "dataset:tiny"}], "resolution": 32}, "train": {"epochs": 2, "batch_size": 1},
+        "data": {"datasets": [{"path": "dataset:tiny", "repeats": 2}], "resolution": 32}, "train": {"epochs": 2, "batch_size": 1},
         "lora": {"rank": 4}, "sampling": {"prompts": ["tiny_char at sea"], "width": 32, "height": 32, "steps": 2},
         "hardware": {"device": "cpu", "precision": "fp32", "threads": 1},
     }  # fmt: skip
 
     async def way(agent: Agent) -> None:
         await agent("add_pictures", dataset=dataset, files=files)
-        plan = await agent("plan_training", dataset="tiny", base=str(tiny_base), settings=settings)
+        plan = await agent("plan_training", dataset="tiny", base="starter", settings=settings)
         await agent("start_training", config=plan["config"], digest=plan["digest"])
         ended = await agent.followed(run="tiny")
         assert ended["state"] == "finished", ended

@@ -17,7 +17,7 @@ from likeness.service import enhancements
 from likeness.service.captions import CaptionJob, Overwrite
 from likeness.service.enhancements import Enhancement
 from likeness.store.tables import Job, new_id
-from likeness.studio import preferences, queue
+from likeness.studio import preferences, queue, trust
 from likeness.studio.datasets import pair_list, steps
 from likeness.studio.datasets.files import MOST_BYTES, arranged, path_of, size_of
 from likeness.studio.datasets.rows import files_of, get, touch
@@ -153,6 +153,7 @@ def put_enlarged(studio: Studio, job: Job, result: dict[str, Any]) -> dict[str, 
 def _check_server(studio: Studio, settings: CaptionConfig, server: ServerConfig) -> None:
     """Where pictures and keys may be sent is for whoever runs the studio to say, not for whoever calls it."""
     if settings.engine not in SERVERS:
+        trust.check("model", settings.model)
         return
     allowed = {url.rstrip("/") for url in preferences.get(studio, preferences.Captions).servers}
     endpoint = server.endpoint.rstrip("/")
