@@ -234,7 +234,8 @@ def test_over_http_with_a_key_from_a_real_training_to_files(
     dataset = datasets.create(studio, "tiny", "character", trigger="tiny_char").id
     files = [{"name": p.name, "base64": base64.b64encode(p.read_bytes()).decode()} for p in sorted(pictures.iterdir())]
     settings = {
-        "data": {"datasets": [{"path": "dataset:tiny", "repeats": 2}], "resolution": 32}, "train": {"epochs": 2, "batch_size": 1},
+        "data": {"datasets": [{"path": "dataset:tiny", "repeats": 2}], "resolution": 32},
+        "train": {"epochs": 2, "batch_size": 1},
         "lora": {"rank": 4}, "sampling": {"prompts": ["tiny_char at sea"], "width": 32, "height": 32, "steps": 2},
         "hardware": {"device": "cpu", "precision": "fp32", "threads": 1},
     }  # fmt: skip
