@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from likeness.families import Family
 
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell that started this in the background had it so
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the worker does: threads that spin take others' cores
 
 

@@ -41,7 +41,8 @@ JOBS = {
 
 def main(arguments: list[str]) -> int:
     """Run a job, and leave word of its end where that is asked for."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # until the job listens itself
+    for number in (signal.SIGTERM, signal.SIGINT):  # until the job listens itself; a shell may have had one ignored
+        signal.signal(number, signal.default_int_handler)
     place = Path(os.environ["LIKENESS_JOB"]) if "LIKENESS_JOB" in os.environ else None
     if place:
         durable.write_text(place / "pid", str(os.getpid()))

@@ -72,7 +72,7 @@ def without_entries(key: str) -> str:
 
 def test_every_leaf_has_a_source(read: Read):
     loaded = read(SMALLEST)
-    settings = {without_entries(dotted(key)) for key in all_settings()}
+    settings = {without_entries(dotted(key)) for key in all_settings()} - {"stages"}  # a run is one of them
     assert {without_entries(key) for key in loaded.sources} == settings
     assert loaded.sources["sampling.prompts"] == "default"
 

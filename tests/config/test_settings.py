@@ -14,6 +14,7 @@ REQUIRED = {
     "name",
     "base",
     "data.datasets",
+    "stages.0.name",
     "data.datasets.0.path",
     "sampling.prompts.0.prompt",
     "lora.modules.0.match",

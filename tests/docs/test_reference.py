@@ -18,6 +18,8 @@ PAGES = (
     "reference/events.md",
     "reference/run-folder.md",
     "reference/lora-file.md",
+    "reference/rest.md",
+    "reference/mcp.md",
     "explanation/architecture.md",
 )
 

@@ -99,8 +99,8 @@ def test_another_epoch_of_a_models_run(studio: Studio, mika: Model, tmp_path: Pa
         ("nobody", "no model 'nobody'"),
         ("run:mika", "names no epoch"),
         ("run:mika/9", "no LoRA file of epoch 9. Fix: choose from: 1, 2, 3"),
-        ("run:../../etc/1", "is no name for a run"),
-        ("run:nobody/1", "no such folder"),
+        ("run:../../etc/1", "no run '../../etc'"),
+        ("run:nobody/1", "no run 'nobody'"),
     ],
 )
 def test_loras_that_are_not_there(studio: Studio, mika: Model, text: str, words: str) -> None:
