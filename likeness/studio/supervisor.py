@@ -1,31 +1,19 @@
-"""Runs the queue: one process for each device, watched by locks that outlive this process.
-
-Whether a worker lives is told by a lock on `jobs/ID/lock`, which it inherits and the kernel frees when the last of its
-processes is gone: there is no pid to mistake, and a worker that outlived a server is found again. What became of it
-is in `jobs/ID/outcome.json`, which it writes itself; where that is missing, it was killed.
-"""
+"""Runs the queue: one job for each device, started, watched and settled through a launcher (see `launching`)."""
 
 import fcntl
-import json
-import os
-import signal
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 from likeness.errors import InputError, Interrupted
-from likeness.service.workers import RESULT_NAME, last_words, spawn
 from likeness.store.tables import Job
 from likeness.studio import preferences, queue
+from likeness.studio.launching import Ended, Launcher, LocalLauncher
 from likeness.studio.workspace import Studio
 
 MOST_ATTEMPTS = 3  # after which a job whose process is killed again and again is given up
 TICK_SECONDS = 0.25
-LOCK, PID, OUTCOME = "lock", "pid", "outcome.json"
-JOB_FOLDER = "LIKENESS_JOB"  # environment variable: where the worker writes pid and outcome
 
 # What is done when a job of a verb has finished, with what it left in result.json; may return what to keep with it.
 Ending = Callable[[Studio, Job, dict[str, Any]], dict[str, Any] | None]
@@ -34,8 +22,8 @@ Listener = Callable[[Studio, Job], None]
 
 class Supervisor:
     """`devices`: where jobs go, unless the settings name others; may be changed at any time. `endings` by verb;
-    `listeners` are told of each job that ended, after all else. Raises InputError where another process runs the queue
-    of this workspace."""
+    `listeners` are told of each job that ended, after all else. `launcher`: where jobs run; None for this machine.
+    Raises InputError where another process runs the queue of this workspace."""
 
     def __init__(
         self,
@@ -43,10 +31,11 @@ class Supervisor:
         devices: Sequence[str],
         endings: dict[str, Ending] | None = None,
         listeners: Sequence[Listener] = (),
+        launcher: Launcher | None = None,
     ):
         self.studio, self.devices = studio, list(devices)
         self.endings, self.listeners = endings or {}, list(listeners)
-        self._children: dict[str, subprocess.Popen[bytes]] = {}  # by job; only those that were started here
+        self.launcher = launcher or LocalLauncher(studio.jobs)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="supervisor", daemon=True)
         self._lock = (studio.root / "supervisor.lock").open("w")
@@ -83,10 +72,12 @@ class Supervisor:
     def tick(self) -> None:
         """See who has ended, and start who is next."""
         for job in queue.listed(self.studio, states=["running"]):
-            if not self._alive(job):
-                self._settle(job)
-            elif job.stops_asked > job.stops_sent:
-                self._interrupt(job)
+            if (ended := self.launcher.state(job)) is not None:
+                self._settle(job, ended)
+                continue
+            self.launcher.events(job)
+            if job.stops_asked > job.stops_sent and self.launcher.stop(job):
+                queue.change(self.studio, job.id, stops_sent=Job.stops_sent + 1)
         running = queue.listed(self.studio, states=["running"])
         busy = {job.device for job in running if not job.light}
         asked = preferences.get(self.studio, preferences.Queue)
@@ -98,54 +89,28 @@ class Supervisor:
                 self._start(job)
 
     def _start(self, job: Job) -> None:
-        place = self.studio.jobs / job.id
-        place.mkdir(parents=True, exist_ok=True)
-        for name in (OUTCOME, PID):
-            (place / name).unlink(missing_ok=True)
-        environment = {JOB_FOLDER: str(place)}
-        if job.device and job.device.startswith("cuda:"):
-            environment["CUDA_VISIBLE_DEVICES"] = job.device.removeprefix("cuda:")
-        with (place / LOCK).open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the worker holds it on, until its last process is gone
-            try:
-                self._children[job.id] = spawn(job.verb, Path(job.folder), environment, [lock.fileno()])
-            except OSError as e:
-                queue.change(self.studio, job.id, state="failed", error=f"could not be started: {e}", ended=time.time())
-
-    def _alive(self, job: Job) -> bool:
-        if child := self._children.get(job.id):
-            child.poll()  # or it would stay a zombie
-        return is_held(self.studio.jobs / job.id / LOCK)
-
-    def _interrupt(self, job: Job) -> None:
-        """Ask the worker to save and end. It writes its pid itself, once it listens to signals."""
         try:
-            os.kill(int((self.studio.jobs / job.id / PID).read_text()), signal.SIGINT)
-        except (OSError, ValueError):
-            return  # not up yet, or gone just now: the next tick sees
-        queue.change(self.studio, job.id, stops_sent=Job.stops_sent + 1)
+            self.launcher.submit(job)
+        except OSError as e:
+            queue.change(self.studio, job.id, state="failed", error=f"could not be started: {e}", ended=time.time())
 
-    def _settle(self, job: Job) -> None:
+    def _settle(self, job: Job, ended: Ended) -> None:
         """Its process is gone: write down what became of it."""
-        self._children.pop(job.id, None)
-        place, folder = self.studio.jobs / job.id, Path(job.folder)
-        outcome = _read(place / OUTCOME)
         values: dict[str, Any] = {"device": None, "stopping": None}
-        if outcome is None and job.stopping is None and job.attempts < MOST_ATTEMPTS:
+        if ended.code is None and job.stopping is None and job.attempts < MOST_ATTEMPTS:
             queue.change(self.studio, job.id, state="queued", **values)
             return
         values["ended"] = time.time()
-        code = outcome["code"] if outcome else None
-        words = str(outcome.get("words", "")) if outcome else ""
-        if code == 0:
-            values |= self._finish(job, _read(folder / RESULT_NAME) or {})
+        result = self.launcher.fetch(job)
+        if ended.code == 0:
+            values |= self._finish(job, result)
         elif job.stopping:
             values["state"] = job.stopping
-        elif code == Interrupted.exit_code:  # asked by somebody else, such as a shutdown of the machine
+        elif ended.code == Interrupted.exit_code:  # asked by somebody else, such as a shutdown of the machine
             values["state"] = "paused"
         else:
-            words = words or last_words(folder) or "was killed, and nobody knows why; was there memory enough?"
-            values |= {"state": "failed", "error": words, "result": _read(folder / RESULT_NAME)}
+            words = ended.words or "was killed, and nobody knows why; was there memory enough?"
+            values |= {"state": "failed", "error": words, "result": result or None}
         queue.change(self.studio, job.id, **values)
         for listener in self.listeners:
             try:
@@ -161,23 +126,3 @@ class Supervisor:
         except Exception as e:
             return {"state": "failed", "error": f"{type(e).__name__}: {e}", "result": result}
         return {"state": "finished", "result": result | (more or {})}
-
-
-def is_held(lock: Path) -> bool:
-    """Whether any process holds the lock."""
-    try:
-        with lock.open() as f:
-            fcntl.flock(f, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except FileNotFoundError:
-        return False
-    return False
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    try:
-        found: Any = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None

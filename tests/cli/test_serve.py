@@ -29,9 +29,9 @@ ROOT = Path(__file__).parent.parent.parent
 SERVER = """
 import sys
 from likeness.cli import main, serve
-from likeness.studio import supervisor
+from likeness.studio import launching
 from tests.studio.test_supervisor import stand_in
-supervisor.spawn, serve.devices = stand_in, lambda: ["cpu"]
+launching.spawn, serve.devices = stand_in, lambda: ["cpu"]
 sys.exit(main(["serve", "--no-open", "--port", "0", *sys.argv[1:]]))
 """
 

@@ -15,7 +15,8 @@ import pytest
 from likeness.errors import InputError
 from likeness.service.workers import Order
 from likeness.store.tables import Job
-from likeness.studio import preferences, queue, supervisor
+from likeness.studio import launching, preferences, queue, supervisor
+from likeness.studio.launching import Ended
 from likeness.studio.queue import Entry
 from likeness.studio.supervisor import Supervisor
 from likeness.studio.workspace import Studio
@@ -53,15 +54,15 @@ sys.exit(entry.main(["sample", sys.argv[1]]))
 SERVER = """
 import sys, time
 from pathlib import Path
-from likeness.studio import supervisor
+from likeness.studio import launching, supervisor
 from likeness.studio.workspace import Studio
 from tests.studio.test_supervisor import stand_in
-supervisor.spawn = stand_in
+launching.spawn = stand_in
 Supervisor = supervisor.Supervisor(Studio(Path(sys.argv[1])), ["cpu"])
 Supervisor.start()
 time.sleep(60)
 """
-PLAIN_SPAWN = supervisor.spawn
+PLAIN_SPAWN = launching.spawn
 
 
 def stand_in(verb: str, folder: Path, environment: dict[str, str], keep_open: list[int]) -> "subprocess.Popen[bytes]":
@@ -74,7 +75,7 @@ def stand_in(verb: str, folder: Path, environment: dict[str, str], keep_open: li
 
 @pytest.fixture(autouse=True)
 def counting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervisor, "spawn", stand_in)
+    monkeypatch.setattr(launching, "spawn", stand_in)
 
 
 @pytest.fixture
@@ -271,7 +272,7 @@ def test_one_workspace_has_one_supervisor(studio: Studio, supervised: Callable[.
 
 
 def test_a_real_worker_leaves_word(studio: Studio, monkeypatch: pytest.MonkeyPatch, supervised) -> None:  # type: ignore[no-untyped-def]
-    monkeypatch.setattr(supervisor, "spawn", PLAIN_SPAWN)
+    monkeypatch.setattr(launching, "spawn", PLAIN_SPAWN)
     supervised()
     job = queue.submit(studio, Order("inspect", {"path": "/nowhere.safetensors", "base": None}), Entry("look"))
     wait(lambda: state(studio, job) == "failed")
@@ -291,3 +292,58 @@ def test_settings_say_where_jobs_run_and_take_effect_at_once(
     wait(lambda: len(queue.listed(studio, states=["running"])) == 4)
     assert queue.get(studio, jobs[1].id).device == "mps"
     wait(lambda: all((studio.jobs / job.id / "pid").exists() for job in jobs))
+
+
+class Elsewhere:
+    """A launcher for another place, which brings here what a job leaves there."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+        self.over = False
+
+    def submit(self, job: Job) -> None:
+        self.told.append(f"submit {job.title} on {job.device}")
+
+    def state(self, job: Job) -> Ended | None:
+        return Ended(0) if self.over else None
+
+    def events(self, job: Job) -> None:
+        self.told.append("events")
+
+    def fetch(self, job: Job) -> dict[str, object]:
+        self.told.append("fetch")
+        return {"from": "elsewhere"}
+
+    def stop(self, job: Job) -> bool:
+        self.told.append("stop")
+        return True
+
+
+def test_jobs_may_run_elsewhere(studio: Studio) -> None:
+    place = Elsewhere()
+    one = Supervisor(studio, ["node-1"], launcher=place)
+    job = add(studio)
+    one.tick()
+    one.tick()
+    queue.ask_to_stop(studio, job.id, "canceled")
+    one.tick()
+    one.tick()
+    assert place.told == ["submit job on node-1", "events", "events", "stop", "events"], "asked once, told once"
+    place.over = True
+    one.tick()
+    found = queue.get(studio, job.id)
+    assert place.told[-1] == "fetch" and found.state == "finished" and found.result == {"from": "elsewhere"}
+    one.stop()
+
+
+def test_what_cannot_be_started_has_failed(studio: Studio) -> None:
+    class Full(Elsewhere):
+        def submit(self, job: Job) -> None:
+            raise OSError("no room")
+
+    one = Supervisor(studio, ["node-1"], launcher=Full())
+    job = add(studio)
+    one.tick()
+    found = queue.get(studio, job.id)
+    assert found.state == "failed" and "could not be started: no room" in str(found.error)
+    one.stop()
