@@ -64,8 +64,14 @@ def _events(folder: Path, config: RunConfig, steps: int, images: int, done: int)
     yield events.RunStarted(
         name=config.name, steps=steps, epochs=epochs, images=images, device="mock", precision="mock", resumed_at=done
     )
-    if not done:
-        yield from _results(folder, config, 0, 0)
+
+    def ended(step: int) -> int | None:
+        """The epoch that ends with a step; 0 before the first."""
+        epoch = min(epochs, (step - 1) // per_epoch + 1)
+        return 0 if not step else epoch if step == steps or (step % per_epoch == 0 and epoch < epochs) else None
+
+    if (epoch := ended(done)) is not None:  # asked to stop amid what an epoch leaves, it is left now
+        yield from _results(folder, config, epoch, done)
     stride = max(1, steps // MOST_STEPS_TOLD)
     for step in range(done + 1, steps + 1):
         epoch = min(epochs, (step - 1) // per_epoch + 1)
@@ -75,7 +81,7 @@ def _events(folder: Path, config: RunConfig, steps: int, images: int, done: int)
         if (folder / events.SAMPLE_NOW).exists():
             yield from _pictures(folder, config, epoch, step, now=True)
             (folder / events.SAMPLE_NOW).unlink(missing_ok=True)
-        if step == steps or (step % per_epoch == 0 and epoch < epochs):
+        if ended(step):
             yield from _results(folder, config, epoch, step)
 
 
