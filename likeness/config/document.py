@@ -1,7 +1,7 @@
 """A settings file as plain values, each remembering where it was written."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -69,14 +69,7 @@ def apply_override(document: Document, text: str) -> None:
     _check_exists(key)
     reader = _Reader(lambda _: OVERRIDE)
     value = reader.read(raw, key, f"--set {setting}")
-    holder = _holder(document, key)
-    for old in [k for k in document.origins if k[: len(key)] == key]:
-        del document.origins[old]
-    if value is None and isinstance(key[-1], str):
-        holder.pop(key[-1], None)  # nothing given: back to the default
-        return
-    holder[key[-1]] = value
-    document.origins |= {key: OVERRIDE, **reader.origins}
+    _put(document, key, value, OVERRIDE, reader.origins)
 
 
 def set_value(document: Document, setting: str, value: object, origin: str) -> None:
@@ -86,14 +79,19 @@ def set_value(document: Document, setting: str, value: object, origin: str) -> N
     """
     key = parse_key(setting)
     _check_exists(key, origin)
+    _put(document, key, value, origin)
+
+
+def _put(document: Document, key: Key, value: object, origin: str, inner: Mapping[Key, str] | None = None) -> None:
+    """Replace what is at `key`; `inner` says where the parts of the value were written, if that is known."""
     holder = _holder(document, key, origin)
     for old in [k for k in document.origins if k[: len(key)] == key]:
         del document.origins[old]
     if value is None and isinstance(key[-1], str):
-        holder.pop(key[-1], None)
+        holder.pop(key[-1], None)  # nothing given: back to the default
         return
     holder[key[-1]] = value
-    document.origins[key] = origin
+    document.origins |= {key: origin, **(inner or {})}
 
 
 def _holder(document: Document, key: Key, origin: str = OVERRIDE) -> Any:

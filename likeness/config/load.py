@@ -78,18 +78,22 @@ def read_stages(path: Path) -> list[StageConfig]:
         if stage.name in [s.name for s in stages[:number]]:
             problems.append((("stages", number, "name"), f"'{stage.name}' is the name of an earlier stage too"))
         for setting in stage.settings:
-            if setting.split(".")[0] in ("name", "stages", "base", "model"):
-                what = f"{setting} is the same in all stages; set it outside of them"
-                problems.append((("stages", number, "settings", setting), what))
-            elif section_at(parse_key(setting)):
-                what = f"{setting} is a group; name single settings, such as 'train.epochs: 4'"
-                problems.append((("stages", number, "settings", setting), what))
-            elif setting.startswith("lora.") and setting != "lora.dropout":
-                what = f"{setting} cannot differ: a stage goes on with the layers of the one before"
-                problems.append((("stages", number, "settings", setting), what))
+            if what := _not_of_a_stage(setting):
+                problems.append((("stages", number, "settings", setting), f"{setting} {what}"))
     if problems:
         raise document.error(*problems)
     return stages
+
+
+def _not_of_a_stage(setting: str) -> str | None:
+    """Why a setting cannot be one stage's own; None where it can."""
+    if setting.split(".")[0] in ("name", "stages", "base", "model"):
+        return "is the same in all stages; set it outside of them"
+    if section_at(parse_key(setting)):
+        return "is a group; name single settings, such as 'train.epochs: 4'"
+    if setting.startswith("lora.") and setting != "lora.dropout":
+        return "cannot differ: a stage goes on with the layers of the one before"
+    return None
 
 
 class _Stages(BaseModel):

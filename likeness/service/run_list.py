@@ -1,12 +1,12 @@
 """The runs of a workspace, and which went out from which."""
 
-import fcntl
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from likeness.errors import InputError
 from likeness.report.history import mapping, read_history
+from likeness.service.workers import is_held
 
 
 @dataclass(frozen=True)
@@ -36,14 +36,7 @@ class Branch:
 
 def is_training(folder: Path) -> bool:
     """Whether a process holds the run."""
-    try:
-        with (folder / "lock").open() as f:
-            fcntl.flock(f, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False
+    return is_held(folder / "lock")
 
 
 def runs_in(workspace: Path) -> list[RunSummary]:

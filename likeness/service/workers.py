@@ -1,5 +1,6 @@
 """Start a worker process and listen to its events."""
 
+import fcntl
 import json
 import os
 import shutil
@@ -123,6 +124,18 @@ class Worker:
     def last_words(self) -> str:
         """What the worker itself said at its end; failing that, the end of its log."""
         return last_words(self.folder, self._log_start)
+
+
+def is_held(lock: Path) -> bool:
+    """Whether any process holds a lock file, as workers do with that of their run or job for as long as they live."""
+    try:
+        with lock.open() as f:
+            fcntl.flock(f, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # not there, or not to be read
+        return False
+    return False
 
 
 def last_words(folder: Path, start: int = 0, lines: int = 15) -> str:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from likeness.service.workers import RESULT_NAME, last_words, spawn
+from likeness.service.workers import RESULT_NAME, is_held, last_words, spawn
 from likeness.store.tables import Job
 
 LOCK, PID, OUTCOME = "lock", "pid", "outcome.json"
@@ -99,18 +99,6 @@ class LocalLauncher:
         except (OSError, ValueError):
             return False  # not up yet, or gone just now
         return True
-
-
-def is_held(lock: Path) -> bool:
-    """Whether any process holds the lock."""
-    try:
-        with lock.open() as f:
-            fcntl.flock(f, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except FileNotFoundError:
-        return False
-    return False
 
 
 def _read(path: Path) -> dict[str, Any] | None:

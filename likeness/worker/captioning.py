@@ -26,7 +26,6 @@ from likeness.errors import LAST_WORDS, InputError, Interrupted, LikenessError, 
 from likeness.events import EventLog, Stage
 from likeness.worker.signals import StopRequest
 
-PARENT = "LIKENESS_PARENT"  # environment variable: the process whose end asks the worker to stop
 UNFINISHED = RECORD.with_name("captioning.json")  # of a job that replaces captions, until all is replaced
 WORDS_PER_TOKEN = 0.75  # of English prose, as a rule of thumb
 
@@ -125,8 +124,7 @@ def _caption(todo: list[Place], job: _Job) -> None:
     engine = open_engine(job.settings, server, tagger, lambda name, done, total: log.write(_stage(name, done, total)))
     outcome.model = engine.captioner.model
     outcome.notes += engine.notes
-    parent = os.environ.get(PARENT)
-    stop = StopRequest(int(parent) if parent else None)
+    stop = StopRequest()
     log.write(_stage("captioning", 0, len(todo)))
     for place, result in _results(engine, todo, job.record, stop):
         outcome.not_tried -= 1

@@ -1,7 +1,6 @@
 """The job 'draw': pictures of a run's prompts with any LoRAs. Reads `job.json`; pictures that are there are kept."""
 
 import json
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +19,7 @@ from likeness.sample.sampler import Request, draw, encode_texts, save_png, settl
 from likeness.train.loop import Job
 from likeness.worker.sampling import add_lora, changes_words
 from likeness.worker.signals import StopRequest
-from likeness.worker.training import PARENT, read_job
+from likeness.worker.training import read_job
 
 Loras = tuple[tuple[Path, float], ...]
 
@@ -39,8 +38,7 @@ def run(folder: Path) -> int:
     """`job.json`: run, device, shots [{prompt, seed, loras [{path, strength}], output}]."""
     asked: dict[str, Any] = json.loads((folder / "job.json").read_text())
     log = EventLog(folder / "events.jsonl")
-    parent = os.environ.get(PARENT)
-    stop = StopRequest(int(parent) if parent else None)
+    stop = StopRequest()
     job = read_job(Path(asked["run"]))
     draw_missing(job, wanted_in(asked), str(asked["device"]), log, stop)
     return 0

@@ -6,7 +6,6 @@ What is written stays, however the job ends; started again with the same request
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ from likeness.events import EventLog, Stage
 from likeness.families.placement import choose_placement, set_up_torch
 from likeness.worker.signals import StopRequest
 
-PARENT = "LIKENESS_PARENT"  # environment variable: the process whose end asks the worker to stop
 RECORD = ".enhanced.json"  # in the output: of what it is a copy
 
 
@@ -27,8 +25,7 @@ def run(folder: Path) -> int:
     """`job.json`: folder, output, under, model (or null), device."""
     job: dict[str, Any] = json.loads((folder / "job.json").read_text())
     source, output = Path(job["folder"]), Path(job["output"])
-    parent = os.environ.get(PARENT)
-    log, stop = EventLog(folder / "events.jsonl"), StopRequest(int(parent) if parent else None)
+    log, stop = EventLog(folder / "events.jsonl"), StopRequest()
     work = sort_folder(source, job["under"])
     result: dict[str, Any] = {
         "output": str(output),

@@ -1,7 +1,6 @@
 """The job 'evaluate': draw what is missing of the pictures at several strengths, measure them, suggest a strength."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from likeness.judge.scorecard import Drawn
 from likeness.judge.strength import Tried, interval, suggest
 from likeness.worker.drawing import draw_missing, wanted_in
 from likeness.worker.signals import StopRequest
-from likeness.worker.training import PARENT, read_job
+from likeness.worker.training import read_job
 
 
 def run(folder: Path) -> int:
@@ -24,8 +23,7 @@ def run(folder: Path) -> int:
     a picture is {key, prompt, path, references, turn}."""
     asked: dict[str, Any] = json.loads((folder / "job.json").read_text())
     log = EventLog(folder / "events.jsonl")
-    parent = os.environ.get(PARENT)
-    stop = StopRequest(int(parent) if parent else None)
+    stop = StopRequest()
     job = read_job(Path(asked["run"]))
     if job.config.hardware.threads:
         torch.set_num_threads(job.config.hardware.threads)

@@ -2,7 +2,6 @@
 draws its report anew."""
 
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +26,7 @@ from likeness.train.loop import Job
 from likeness.worker.epoch import checkpoint_path
 from likeness.worker.scores import Scores, further_path, seeds_of
 from likeness.worker.signals import StopRequest
-from likeness.worker.training import PARENT, locked, read_job
+from likeness.worker.training import locked, read_job
 
 
 def run(folder: Path) -> int:
@@ -35,8 +34,7 @@ def run(folder: Path) -> int:
     asked: dict[str, Any] = json.loads((folder / "job.json").read_text())
     place = Path(asked["run"])
     told = EventLog(folder / "events.jsonl")
-    parent = os.environ.get(PARENT)
-    stop = StopRequest(int(parent) if parent else None)
+    stop = StopRequest()
     with locked(place):
         job = read_job(place)
         history = read_history(place)

@@ -4,15 +4,19 @@ import os
 import signal
 from types import FrameType
 
+PARENT = "LIKENESS_PARENT"
+
 
 class StopRequest:
     """Calling it tells whether to stop. SIGINT, SIGTERM and SIGHUP ask; a second SIGINT ends at once.
 
-    With `parent`, the end of that process asks too, so that nothing trains on unseen after its terminal was killed.
+    Where the environment names a process in LIKENESS_PARENT, its end asks too, so that nothing trains on unseen after
+    its terminal was killed.
     """
 
-    def __init__(self, parent: int | None = None):
-        self._asked, self._parent = False, parent
+    def __init__(self) -> None:
+        parent = os.environ.get(PARENT)
+        self._asked, self._parent = False, int(parent) if parent else None
         for name in ("SIGINT", "SIGTERM", "SIGHUP"):
             if number := getattr(signal, name, None):
                 signal.signal(number, self._on_signal)

@@ -2,21 +2,18 @@
 
 import fcntl
 import json
-import os
 import traceback
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
-from safetensors import SafetensorError
 
 from likeness import durable, events
 from likeness.catalog import Card, resolve_base
 from likeness.config.load import config_from_dict
 from likeness.dataset.manifest import read_manifest
-from likeness.errors import LAST_WORDS, InputError, LikenessError, RunFailed
+from likeness.errors import InputError
 from likeness.families.hub import fetch
 from likeness.report.grid import save_grid
 from likeness.report.history import read_history
@@ -25,10 +22,9 @@ from likeness.train.loop import Job, train
 from likeness.train.resume import read_state
 from likeness.worker.curves import Curves
 from likeness.worker.epoch import EpochResults
+from likeness.worker.recording import record
 from likeness.worker.signals import StopRequest
 from likeness.worker.tile_captions import caption_tiles
-
-PARENT = "LIKENESS_PARENT"  # environment variable: the process whose end asks the worker to stop
 
 
 def run(folder: Path) -> int:
@@ -36,30 +32,23 @@ def run(folder: Path) -> int:
     with locked(folder):
         durable.sweep(folder)
         job = read_job(folder)
-        log = events.EventLog(folder / "events.jsonl")
-        parent = os.environ.get(PARENT)
-        stop = StopRequest(int(parent) if parent else None)
         last: events.Event | None = None
-        try:
-            with Curves(folder / "tensorboard") as curves:
-                for event in _events(job, stop):
-                    log.write(event)
-                    curves.add(event)
-                    if isinstance(event, events.RunFinished | events.RunStopped) or _ends_epoch(last, event):
-                        _draw_report(folder)
-                    last = event
-        except (OSError, SafetensorError) as e:  # safetensors has its own error for a full disk
-            reason = (isinstance(e, OSError) and e.strerror) or e
-            place = (isinstance(e, OSError) and e.filename) or folder
-            return _fail(
-                folder, log, RunFailed(f"{place}: {reason}. What was saved is whole; free space, then --resume")
-            )
-        except LikenessError as e:
-            return _fail(folder, log, e)
-        if not isinstance(last, events.RunStopped):
-            return 0
-        _say(f"{last.message}. Go on with --resume")
-        return 130
+
+        def heard(event: events.Event) -> None:
+            nonlocal last
+            if isinstance(event, events.RunFinished | events.RunStopped) or _ends_epoch(last, event):
+                _draw_report(folder)
+            last = event
+
+        return record(folder, _with_curves(job), heard)
+
+
+def _with_curves(job: Job) -> Iterator[events.Event]:
+    """All events, each drawn into the curves once it has been written down."""
+    with Curves(job.folder / "tensorboard") as curves:
+        for event in _events(job, StopRequest()):
+            yield event
+            curves.add(event)
 
 
 def _events(job: Job, should_stop: StopRequest) -> Iterator[events.Event]:
@@ -112,20 +101,6 @@ def _ends_epoch(last: events.Event | None, event: events.Event) -> bool:
         and last is not None
         and not isinstance(last, events.StepDone | events.UpdateSkipped | events.RunStarted)
     )
-
-
-def _fail(folder: Path, log: events.EventLog, error: LikenessError) -> int:
-    _say(str(error))
-    state = read_state(folder / "state")
-    with suppress(OSError):  # a full disk cannot take the event either; the exit code tells
-        log.write(events.RunStopped(step=state.step if state else 0, why="failed", message=str(error)))
-    return error.exit_code
-
-
-def _say(words: str) -> None:
-    """To the log, if it can take them."""
-    with suppress(OSError):
-        print(f"{LAST_WORDS}{words}", flush=True)
 
 
 def _draw_report(folder: Path) -> None:

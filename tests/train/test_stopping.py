@@ -105,7 +105,7 @@ def test_interrupted_it_ends_at_the_same_place(
     assert training.run(whole) == 0
 
     class Impatient:
-        def __init__(self, parent: object):
+        def __init__(self) -> None:
             self.left = stop_after
 
         def __call__(self) -> bool:

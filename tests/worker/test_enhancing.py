@@ -76,7 +76,7 @@ def test_it_goes_on_where_it_was_stopped(
 ) -> None:
     asked = iter([False, True])
     with monkeypatch.context() as patch:
-        patch.setattr(enhancing, "StopRequest", lambda parent: lambda: next(asked))
+        patch.setattr(enhancing, "StopRequest", lambda: lambda: next(asked))
         with pytest.raises(Interrupted):
             enhance()
     first = tmp_path / "out" / "0.png"

@@ -12,7 +12,7 @@ import pytest
 from likeness.errors import InputError
 from likeness.events import RunStopped, Stage, read_events
 from likeness.train.resume import read_state
-from likeness.worker import training
+from likeness.worker import signals, training
 from tests.tiny_run import course, leftovers, newest_state, results
 from tests.worker import dying
 
@@ -59,7 +59,7 @@ def test_stop_while_encoding_keeps_what_is_encoded(make_run: Callable[..., Path]
 def test_the_end_of_the_parent_stops_the_worker(make_run: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
     run = make_run(**LONG)
     alive = os.getppid()
-    monkeypatch.setenv(training.PARENT, str(alive))
+    monkeypatch.setenv(signals.PARENT, str(alive))
     monkeypatch.setattr(os, "getppid", lambda: 1 if len(course(run)) >= 5 else alive)  # adopted by init
     assert training.run(run) == 130
     assert newest_state(run).name == "step-00000005.safetensors"
