@@ -7,7 +7,7 @@ import secrets
 import time
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, Index, MetaData
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, MetaData
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 # Names, so that SQLite's tables can be altered by later steps.
@@ -129,6 +129,26 @@ class Model(Table):
     deleted: Mapped[float | None]
 
 
+class Voice(Table):
+    """A voice in the library: cloned, trained, imported or copied. Its folder is `voices/ID/`, with `voice.json`."""
+
+    __tablename__ = "voice"
+    id: Mapped[str] = mapped_column(primary_key=True, default=new_id)
+    name: Mapped[str] = mapped_column(index=True)
+    description: Mapped[str] = mapped_column(default="")
+    engine: Mapped[str]  # as config.voice.ENGINES
+    language: Mapped[str]
+    origin: Mapped[str]  # 'clone', 'run', 'import' or 'copy'
+    run: Mapped[str | None] = mapped_column(index=True)
+    epoch: Mapped[int | None]
+    tags: Mapped[list[str]] = mapped_column(JSON, default=list)
+    thumbnail: Mapped[str | None]  # picture in its folder
+    created: Mapped[float] = mapped_column(default=time.time, index=True)
+    updated: Mapped[float] = mapped_column(default=time.time, onupdate=time.time)
+    archived: Mapped[bool] = mapped_column(default=False)
+    deleted: Mapped[float | None]
+
+
 class Tag(Table):
     """A word on a model."""
 
@@ -153,14 +173,17 @@ class Picture(Table):
 
 
 class Share(Table):
-    """A link by which a model may be looked at and fetched, without a key, until it expires."""
+    """A link by which a model or a voice may be looked at and fetched, without a key, until it expires."""
 
     __tablename__ = "share"
     id: Mapped[str] = mapped_column(primary_key=True, default=new_id)
     token_sha256: Mapped[str] = mapped_column(unique=True)
-    model_id: Mapped[str] = mapped_column(ForeignKey("model.id", ondelete="CASCADE"), index=True)
+    model_id: Mapped[str | None] = mapped_column(ForeignKey("model.id", ondelete="CASCADE"), index=True)
+    voice_id: Mapped[str | None] = mapped_column(ForeignKey("voice.id", ondelete="CASCADE"), index=True)
     created: Mapped[float] = mapped_column(default=time.time)
     expires: Mapped[float]
+
+    __table_args__ = (CheckConstraint("(model_id IS NULL) <> (voice_id IS NULL)", name="ck_share_one"),)
 
 
 class ApiKey(Table):

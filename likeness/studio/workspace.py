@@ -49,6 +49,14 @@ class Studio:
         return self.root / "thumbnails"
 
     @property
+    def voices(self) -> Path:
+        return self.root / "voices"
+
+    @property
+    def recordings(self) -> Path:
+        return self.root / "recordings"
+
+    @property
     def uploads(self) -> Path:
         return self.root / "uploads"
 

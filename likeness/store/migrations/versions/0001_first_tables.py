@@ -158,6 +158,29 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name", name=op.f("pk_setting")),
     )
     op.create_table(
+        "voice",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("description", sa.String(), nullable=False),
+        sa.Column("engine", sa.String(), nullable=False),
+        sa.Column("language", sa.String(), nullable=False),
+        sa.Column("origin", sa.String(), nullable=False),
+        sa.Column("run", sa.String(), nullable=True),
+        sa.Column("epoch", sa.Integer(), nullable=True),
+        sa.Column("tags", sa.JSON(), nullable=False),
+        sa.Column("thumbnail", sa.String(), nullable=True),
+        sa.Column("created", sa.Double(), nullable=False),
+        sa.Column("updated", sa.Double(), nullable=False),
+        sa.Column("archived", sa.Boolean(), nullable=False),
+        sa.Column("deleted", sa.Double(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_voice")),
+    )
+    with op.batch_alter_table("voice", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_voice_created"), ["created"], unique=False)
+        batch_op.create_index(batch_op.f("ix_voice_name"), ["name"], unique=False)
+        batch_op.create_index(batch_op.f("ix_voice_run"), ["run"], unique=False)
+
+    op.create_table(
         "dataset_version",
         sa.Column("dataset_id", sa.String(), nullable=False),
         sa.Column("number", sa.Integer(), nullable=False),
@@ -172,15 +195,19 @@ def upgrade() -> None:
         "share",
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("token_sha256", sa.String(), nullable=False),
-        sa.Column("model_id", sa.String(), nullable=False),
+        sa.Column("model_id", sa.String(), nullable=True),
+        sa.Column("voice_id", sa.String(), nullable=True),
         sa.Column("created", sa.Double(), nullable=False),
         sa.Column("expires", sa.Double(), nullable=False),
+        sa.CheckConstraint("(model_id IS NULL) <> (voice_id IS NULL)", name="ck_share_one"),
         sa.ForeignKeyConstraint(["model_id"], ["model.id"], name=op.f("fk_share_model_id"), ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(["voice_id"], ["voice.id"], name=op.f("fk_share_voice_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_share")),
         sa.UniqueConstraint("token_sha256", name=op.f("uq_share_token_sha256")),
     )
     with op.batch_alter_table("share", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_share_model_id"), ["model_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_share_voice_id"), ["voice_id"], unique=False)
 
     op.create_table(
         "tag",
