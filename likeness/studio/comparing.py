@@ -20,7 +20,7 @@ from likeness.store.tables import Job
 from likeness.studio import queue, trust
 from likeness.studio.queue import Entry
 from likeness.studio.references import lora_file
-from likeness.studio.run_summaries import folder_of
+from likeness.studio.run_summaries import folder_of, pictures_only
 from likeness.studio.supervisor import Ending
 from likeness.studio.workspace import Studio
 
@@ -100,7 +100,7 @@ def delete_view(studio: Studio, name: str, title: str) -> None:
 
 
 def _laid(studio: Studio, name: str, view: View) -> Laid:
-    laid = comparisons.lay_out(open_album(folder_of(studio, name)), view)
+    laid = comparisons.lay_out(open_album(pictures_only(studio, name)), view)
     if len(laid.paths) > MOST_PICTURES:
         raise InputError(f"seeds: {len(laid.paths)} pictures are too many. Fix: fewer seeds, strengths or epochs")
     return laid
@@ -124,7 +124,7 @@ def _draw(studio: Studio, name: str, laid: Laid) -> Job:
 def evaluate(studio: Studio, name: str, protocol: Protocol) -> Job:
     """Queue the test of a LoRA at several strengths and seeds. Raises NotFound, InputError."""
     trust.check("encoder", protocol.encoder or "")
-    laid = evaluations.lay_out(open_album(folder_of(studio, name)), protocol)
+    laid = evaluations.lay_out(open_album(pictures_only(studio, name)), protocol)
     kept = {"strengths": protocol.strengths, "seeds": protocol.seeds, "epochs": protocol.epochs,
             "prompts": protocol.prompts, "encoder": protocol.encoder}  # fmt: skip
     return _submit(studio, name, evaluations.order(laid), f"Test strengths of {name}", {"run": name, "protocol": kept})
@@ -150,8 +150,8 @@ def score(
 ) -> Job:
     """Queue the scorecard of a run again; see `service.scorecards.order`. Raises NotFound, InputError."""
     trust.check("encoder", encoder or "")
-    other = folder_of(studio, against) if against else None
-    order = scorecards.order(folder_of(studio, name), encoder=encoder, seeds=seeds, against=other)
+    other = pictures_only(studio, against) if against else None
+    order = scorecards.order(pictures_only(studio, name), encoder=encoder, seeds=seeds, against=other)
     return _submit(studio, name, order, f"Scorecard of {name}", {"run": name})
 
 

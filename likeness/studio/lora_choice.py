@@ -16,7 +16,7 @@ from likeness.report.history import mapping, read_history
 from likeness.store.tables import Model
 from likeness.studio import models, trust
 from likeness.studio.lora_file import sha256_of
-from likeness.studio.run_summaries import folder_of
+from likeness.studio.run_summaries import pictures_only
 from likeness.studio.workspace import Studio
 
 MOST = 8  # LoRAs at a time
@@ -126,7 +126,7 @@ def _of_run(studio: Studio, text: str, strength: float) -> Chosen:
     if match is None:
         raise InputError(f"loras: 'run:{one_line(text)[:80]}' names no epoch. Fix: write run:NAME/EPOCH")
     run, epoch = match["run"], int(match["epoch"])
-    history = read_history(folder_of(studio, run))
+    history = read_history(pictures_only(studio, run))
     path = history.checkpoints.get(epoch)
     if path is None:
         there = ", ".join(map(str, history.checkpoints)) or "none yet"

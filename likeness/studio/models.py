@@ -23,6 +23,7 @@ from likeness.store.tables import Model, Share, Tag, new_id
 from likeness.studio import examples, lora_file, model_cards, thumbnails
 from likeness.studio.examples import Example
 from likeness.studio.file_names import file_stem
+from likeness.studio.run_summaries import VOICE
 from likeness.studio.workspace import Studio
 
 KINDS = ("character", "style", "product", "environment", "edit")
@@ -63,6 +64,8 @@ def publish(
     Raises InputError for what is no run or has no such epoch, Conflict where this file is in the library already.
     """
     history = read_history(studio.run_folder(run))
+    if history.config("kind") == VOICE:
+        raise InputError(f"run: '{run}' is a trained voice, and no LoRA for pictures. Fix: keep its epoch as a voice")
     source = history.checkpoints.get(epoch)
     if source is None:
         there = ", ".join(map(str, history.checkpoints)) or "none yet"

@@ -30,7 +30,7 @@ from likeness.studio.preferences import Mail, Webhooks
 from likeness.studio.workspace import Studio
 
 TOLD_OF = ("finished", "failed")  # states; who paused or canceled a job knows
-TRAININGS = ("train",)
+TRAININGS = ("train", "voice-train")
 WAITS = (2.0, 15.0, 120.0)  # seconds before each further try
 TIMEOUT_SECONDS = 10.0
 MOST_ATTACHED_BYTES = 5_000_000

@@ -48,7 +48,9 @@ def submit(studio: Studio, order: Order, entry: Entry, job_id: str | None = None
     return _add(studio, job_id, order.verb, folder, entry)
 
 
-def submit_training(studio: Studio, run: Path, entry: Entry, verb: Literal["train", "mock"] = "train") -> Job:
+def submit_training(
+    studio: Studio, run: Path, entry: Entry, verb: Literal["train", "mock", "voice-train"] = "train"
+) -> Job:
     """Queue a run folder for training, or for going on with it. Raises Conflict where it is in the queue already."""
     return _add(studio, new_id(), verb, run, entry)
 

@@ -6,8 +6,9 @@ from likeness.errors import NotFound
 from likeness.report.grid import save_grid
 from likeness.report.history import read_history
 from likeness.report.page import write_report
+from likeness.report.voice import write_voice_report
 from likeness.service.workers import LOG_NAME
-from likeness.studio.run_summaries import folder_of
+from likeness.studio.run_summaries import VOICE, folder_of, kind_of, pictures_only
 from likeness.studio.workspace import Studio
 
 PICTURES = ("samples", "scorecard", "pictures", "now", "evaluations", "comparisons")  # folders of a run
@@ -27,8 +28,8 @@ def picture(studio: Studio, name: str, path: str) -> Path:
 
 
 def reference(studio: Studio, name: str, index: int) -> Path:
-    """The source picture of an edit's test prompt, from 1. Raises NotFound."""
-    history = read_history(folder_of(studio, name))
+    """The source picture of an edit's test prompt, from 1. Raises NotFound, Conflict for a trained voice."""
+    history = read_history(pictures_only(studio, name))
     found = next((p.reference for p in history.prompts if p.index == index), None)
     if found is None:
         raise NotFound(f"test prompt {index} of run '{name}' has no source picture. Fix: take another")
@@ -46,12 +47,15 @@ def checkpoint(studio: Studio, name: str, epoch: int) -> Path:
 def report(studio: Studio, name: str) -> Path:
     """The run's own page, made now where it is not there yet."""
     folder = folder_of(studio, name)
-    return folder / "report.html" if (folder / "report.html").is_file() else write_report(folder)
+    if (folder / "report.html").is_file():
+        return folder / "report.html"
+    return write_voice_report(folder) if kind_of(folder) == VOICE else write_report(folder)
 
 
 def grid(studio: Studio, name: str) -> Path:
-    """Epochs side by side as one picture, made now where it is not there yet. Raises NotFound without samples."""
-    folder = folder_of(studio, name)
+    """Epochs side by side as one picture, made now where it is not there yet. Raises NotFound without samples, Conflict
+    for a trained voice."""
+    folder = pictures_only(studio, name)
     if not (folder / "grid.png").is_file():
         history = read_history(folder)
         if not history.samples:

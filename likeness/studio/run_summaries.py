@@ -12,7 +12,7 @@ from typing import Literal
 
 from sqlalchemy import select
 
-from likeness.errors import InputError, NotFound
+from likeness.errors import Conflict, InputError, NotFound
 from likeness.events import RunFinished, RunStarted, RunStopped, StepDone, VerdictGiven
 from likeness.report.history import mapping
 from likeness.service.run_list import is_training
@@ -23,9 +23,10 @@ from likeness.studio.workspace import FOLDER, Studio
 
 # 'stopped': it can go on, and is not in the queue.
 State = Literal["queued", "running", "paused", "finished", "failed", "canceled", "stopped"]
-TRAINING = ("train", "mock")  # verbs of jobs that train a run
+TRAINING = ("train", "mock", "voice-train")  # verbs of jobs that train a run
+VOICE = "voice"  # kind of a run that trains a voice: it has sounds in place of pictures
 TAIL_BYTES = 256 * 1024  # of a log, for a list: its last steps and its end
-_CHECKPOINT = re.compile(r"epoch-(\d+)\.safetensors")
+_CHECKPOINT = re.compile(r"epoch-(\d+)(\.safetensors)?")  # of a voice a folder
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,22 @@ def folder_of(studio: Studio, name: str) -> Path:
     if not (folder / "run.json").is_file():
         raise NotFound(f"no run '{name}'. Fix: take a name from the list of runs")
     return folder
+
+
+def pictures_only(studio: Studio, name: str) -> Path:
+    """The folder of a run, for what makes no sense of a voice. Raises NotFound, Conflict."""
+    folder = folder_of(studio, name)
+    if kind_of(folder) == VOICE:
+        raise Conflict(
+            f"run '{name}' is a trained voice, and this is for pictures. Fix: hear its epochs, and keep one as a voice"
+        )
+    return folder
+
+
+def kind_of(folder: Path) -> str:
+    """What a run learns, as its settings have it; empty where they do not tell."""
+    file = folder / "run.json"
+    return _facts(file, file.stat().st_mtime_ns).kind
 
 
 def row_of(studio: Studio, name: str) -> Run | None:
@@ -168,7 +185,7 @@ def _facts(file: Path, changed: int) -> _Facts:
         base=str(base.get("name") or config.get("base") or ""),
         trigger=str(config.get("trigger") or ""),
         steps=int(plan.get("steps") or 0),
-        epochs=int(plan.get("epochs") or 0),
+        epochs=int(plan.get("epochs") or mapping(config.get("train")).get("epochs") or 0),
         parent=(str(parent["run"]), int(parent["epoch"])) if parent else None,
     )
 

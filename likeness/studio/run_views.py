@@ -127,7 +127,7 @@ def view(studio: Studio, name: str) -> RunView:
             description=str(config.get("description") or ""),
             dataset_id=row.dataset_id if row else None,
             dataset_version=row.dataset_version if row else None,
-            images=int(plan.get("images") or 0),
+            images=int(plan.get("images") or plan.get("recordings") or 0),
             held_out=int(plan.get("held_out") or 0),
             arithmetic=str(plan.get("arithmetic") or ""),
             device=started.device if started else None,

@@ -1,8 +1,6 @@
 """Runs of a workspace: started from a plan, followed, stopped, gone on with, chosen from, put away."""
 
 import json
-import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -12,21 +10,29 @@ from likeness.config.tree import is_list, parse_key
 from likeness.errors import Conflict, InputError, NotFound
 from likeness.events import SAMPLE_NOW
 from likeness.report.history import mapping
-from likeness.service import runs
+from likeness.service import runs, voice_runs
 from likeness.store.tables import Dataset, Job, Run
-from likeness.studio import plan_versions, queue
+from likeness.studio import plan_versions, queue, run_names
 from likeness.studio.planning import Planned, checked, plan
 from likeness.studio.queue import Entry
-from likeness.studio.run_summaries import RunSummary, folder_of, job_of, listed, summary_of
+from likeness.studio.run_names import free_name, subject_of
+from likeness.studio.run_summaries import (
+    VOICE,
+    RunSummary,
+    folder_of,
+    job_of,
+    listed,
+    pictures_only,
+    summary_of,
+)
 from likeness.studio.run_views import RunView, view
 from likeness.studio.workspace import Studio
 
 __all__ = [
     "Planned", "RunSummary", "RunView", "Started", "archive", "choose", "extend", "folder_of", "free_name", "listed",
-    "note", "plan", "resume", "retrain", "sample_now", "start", "stop", "summary_of", "view",
+    "note", "plan", "resume", "retrain", "sample_now", "start", "stop", "subject_of", "summary_of", "view",
 ]  # fmt: skip
 LONGEST_NOTE = 5000
-STARTING_SECONDS = 60.0  # that a start may take, between its row and its folder
 
 
 @dataclass(frozen=True)
@@ -72,7 +78,7 @@ def start(
         plan_digest=digest,
         note=note,
     )
-    _claim_name(studio, row)
+    run_names.claim(studio, row)
     plan_versions.keep(studio, [(use.dataset_id, use.version) for use in planned.datasets], name)
     folder = None
     try:
@@ -81,14 +87,9 @@ def start(
     except BaseException:
         if folder is not None:
             runs.discard(folder)
-        _forget(studio, name)
+        run_names.release(studio, name)
         raise
     return Started(name, job, planned)
-
-
-def subject_of(name: str) -> str:
-    """What jobs say that are for a run."""
-    return f"run:{name}"
 
 
 # --- while it trains
@@ -118,7 +119,7 @@ def resume(studio: Studio, name: str) -> Job:
     job = job_of(studio, name)
     if job is not None and job.state in ("paused", "failed", "canceled"):
         return queue.queue_again(studio, job.id)
-    return _queue(studio, name, folder, mock=summary.mock)
+    return _go_on(studio, name, folder, summary)
 
 
 def extend(studio: Studio, name: str, epochs: int) -> Job:
@@ -133,23 +134,41 @@ def extend(studio: Studio, name: str, epochs: int) -> Job:
         raise Conflict(f"run '{name}' {what}. Fix: only a real run that has finished can become longer")
     if epochs <= summary.epochs:
         raise Conflict(f"epochs: run '{name}' has {summary.epochs} already. Fix: give a larger number")
-    config = _written(folder)
-    config["train"] = mapping(config.get("train")) | {"epochs": epochs}
     try:
-        runs.resume(checked(studio, config)[0], studio.workspace)
+        _lengthen(studio, folder, summary, epochs)
     except InputError as e:
         raise Conflict(*e.problems) from e
-    return _queue(studio, name, folder, mock=False)
+    return _go_on(studio, name, folder, summary)
+
+
+def _lengthen(studio: Studio, folder: Path, summary: RunSummary, epochs: int) -> None:
+    """Write the new length into the run. Raises InputError where that cannot be."""
+    if summary.kind == VOICE:
+        config = mapping(mapping(json.loads((folder / "run.json").read_text())).get("config"))
+        config["train"] = mapping(config.get("train")) | {"epochs": epochs}
+        voice_runs.resume(voice_runs.prepare(voice_runs.run_config(config)), studio.workspace)
+        return
+    config = _written(folder)
+    config["train"] = mapping(config.get("train")) | {"epochs": epochs}
+    runs.resume(checked(studio, config)[0], studio.workspace)
 
 
 def sample_now(studio: Studio, name: str) -> None:
     """Have the test prompts drawn with the LoRA as it is, at the next step. Raises NotFound, Conflict."""
-    folder, found = folder_of(studio, name), view(studio, name)
+    folder, found = pictures_only(studio, name), view(studio, name)
     if found.summary.state != "running":
         raise Conflict(f"run '{name}' is not being trained ({found.summary.state}). Fix: look at its epochs")
     if not found.prompts:
         raise Conflict(f"run '{name}' has no test prompts to draw. Fix: generate pictures with one of its epochs")
     durable.write_text(folder / SAMPLE_NOW, "")
+
+
+def _go_on(studio: Studio, name: str, folder: Path, summary: RunSummary) -> Job:
+    if summary.kind == VOICE:
+        return queue.submit_training(
+            studio, folder, Entry(f"Train {name}", subject_of(name), {"run": name}), "voice-train"
+        )
+    return _queue(studio, name, folder, mock=summary.mock)
 
 
 def _queue(studio: Studio, name: str, folder: Path, *, mock: bool, priority: int = 0) -> Job:
@@ -200,8 +219,8 @@ def _note(studio: Studio, name: str, **values: Any) -> None:
 
 def retrain(studio: Studio, name: str, epoch: int | None = None) -> dict[str, Any]:
     """Settings for a run like this one: what was written for it, without what are defaults. With `epoch`, it goes on
-    from that LoRA. Raises NotFound."""
-    settings = _written(folder_of(studio, name)) | {"name": free_name(studio, name)}
+    from that LoRA. Raises NotFound, Conflict for a trained voice."""
+    settings = _written(pictures_only(studio, name)) | {"name": free_name(studio, name)}
     if epoch is not None:
         if epoch not in view(studio, name).choices:
             raise NotFound(f"epoch: run '{name}' has no LoRA of epoch {epoch}. Fix: take one of its epochs")
@@ -220,15 +239,6 @@ def _written(folder: Path) -> dict[str, Any]:
         if found and source != "default" and not str(source).startswith(("card ", "run ")):
             _put(settings, key, value)
     return cast(dict[str, Any], _as_lists(settings))
-
-
-def free_name(studio: Studio, name: str) -> str:
-    """`name`, or that name with a number that no run has yet."""
-    stem, _, number = name.rpartition("-")
-    stem = stem if stem and number.isdecimal() and len(number) < 4 else name
-    candidates: Iterator[str] = (f"{stem[:95]}-{n}" for n in range(2, 10**6))
-    taken = studio.run_folder(name).exists()
-    return next(c for c in candidates if not studio.run_folder(c).exists()) if taken else name
 
 
 def _at(tree: Any, key: tuple[str | int, ...]) -> tuple[bool, Any]:
@@ -270,27 +280,3 @@ def _with_names(studio: Studio, value: Any) -> Any:
     if dataset is None or dataset.deleted is not None or not rest:
         return value
     return "/".join([f"dataset:{dataset.name}", *rest[1:]])
-
-
-# --- names
-
-
-def _claim_name(studio: Studio, row: Run) -> None:
-    """Two that start at once cannot both have a name; one in the bin leaves its name to others."""
-    taken = Conflict(f"name: there is a run '{row.name}' already. Fix: choose another name, such as {row.name}-2")
-    with studio.database.session() as session:  # one writer at a time
-        old = session.get(Run, row.name)
-        # A row without a folder is of one that starts just now; or of one that was killed over it, a while ago.
-        starting = old is not None and old.deleted is None and time.time() - old.created < STARTING_SECONDS
-        if studio.run_folder(row.name).exists() or starting:
-            raise taken
-        if old is not None:
-            session.delete(old)
-            session.flush()
-        session.add(row)
-
-
-def _forget(studio: Studio, name: str) -> None:
-    with studio.database.session() as session:
-        if row := session.get(Run, name):
-            session.delete(row)

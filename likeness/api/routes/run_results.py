@@ -22,9 +22,10 @@ from likeness.studio.workspace import Studio
 router = APIRouter(prefix="/runs/{name}", tags=["runs"])
 Epoch = Annotated[int, Field(ge=0, le=10**6)]
 Size = Annotated[int | None, Query(description="Side of a small copy in pixels: 128, 256, 512 or 1024.")]
-# A report is a page that somebody's captions are in: it may draw itself, and nothing else.
+# A report is a page that somebody's captions are in: it may draw and sound what it holds, and nothing else.
 _REPORT = (
-    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; sandbox allow-scripts"
+    "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
+    "sandbox allow-scripts"
 )
 
 
