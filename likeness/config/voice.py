@@ -12,8 +12,10 @@ from likeness.config.section import SECTION
 
 RECORD = "voice.json"
 REFERENCE = "reference.wav"  # the part of the recording that the clone was made from
+SAMPLE = "sample.wav"  # a sentence that the voice says, to be heard before it is used
 NAME = r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$"
 LEAST_CONSENT = 12  # characters; "yes" states nothing
+LESSON_SECONDS = (0.5, 30.0)  # of one recording that a voice is trained on, from and to
 
 
 @dataclass(frozen=True)

@@ -29,13 +29,16 @@ CONSENT = (
 
 @dataclass(frozen=True)
 class Check:
-    """`paths`: recordings, or folders of them. `fix` writes mended copies, of a single recording to `output`."""
+    """`paths`: recordings, or folders of them. `fix` writes mended copies, of a single recording to `output`.
+
+    `keep_going`: a single recording that cannot be read is a finding, as one of several is, and no error."""
 
     paths: tuple[Path, ...]
     purpose: Literal["instant", "trained"] = "instant"
     fix: bool = False
     output: Path | None = None
     encoder: Path | None = None
+    keep_going: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,7 @@ def check_order(asked: Check) -> Order:
         "fix": asked.fix,
         "output": str(asked.output.resolve()) if asked.output else None,
         "encoder": str(asked.encoder.resolve()) if asked.encoder else None,
+        "keep_going": asked.keep_going,
     })  # fmt: skip
 
 

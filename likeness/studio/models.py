@@ -171,8 +171,8 @@ def duplicate(studio: Studio, model_id: str, name: str = "") -> Model:
         examples=old.examples, card=old.card,
     )  # fmt: skip
     tags = tags_of(studio, [old.id])[old.id]
-    new.name = _name(name or f"{old.name[: LONGEST_NAME - 5]} copy")
-    durable.write_folder(studio.models / new.id, lambda partial: _link_all(folder, partial))
+    new.name = plain_name(name or f"{old.name[: LONGEST_NAME - 5]} copy")
+    durable.write_folder(studio.models / new.id, lambda partial: link_all(folder, partial))
     try:
         with studio.database.session() as session:
             session.add(new)
@@ -301,7 +301,7 @@ def check_words(words: Words) -> None:
 def _say(model: Model, words: Words) -> list[str]:
     """Put the words that are given into the row; the tags, made plain. Raises InputError."""
     if words.name is not None:
-        model.name = _name(words.name)
+        model.name = plain_name(words.name)
     if words.description is not None:
         if len(words.description) > LONGEST_TEXT:
             raise InputError(f"description: is longer than {LONGEST_TEXT:,} characters. Fix: make it shorter")
@@ -318,7 +318,7 @@ def _say(model: Model, words: Words) -> list[str]:
         model.card = _with_base(model, words.base.strip())
     if words.trigger is not None:
         model.trigger = one_line(words.trigger)[:200]
-    return _tags(words.tags or ())
+    return plain_tags(words.tags or ())
 
 
 def _with_base(model: Model, base: str) -> dict[str, Any]:
@@ -331,14 +331,16 @@ def _with_base(model: Model, base: str) -> dict[str, Any]:
     return kept | model_cards.facts_of_base(model.base)
 
 
-def _name(text: str) -> str:
+def plain_name(text: str) -> str:
+    """On one line. Raises InputError for none, or one that is too long."""
     name = one_line(text)
     if not 0 < len(name) <= LONGEST_NAME:
         raise InputError(f"name: has {len(name)} characters. Fix: give it 1 to {LONGEST_NAME}")
     return name
 
 
-def _tags(tags: Sequence[str]) -> list[str]:
+def plain_tags(tags: Sequence[str]) -> list[str]:
+    """In lower case, each once. Raises InputError for too many, or one that is none."""
     found = list(dict.fromkeys(filter(None, (one_line(tag).lower() for tag in tags))))
     if len(found) > MOST_TAGS:
         raise InputError(f"tags: {len(found)} are too many. Fix: at most {MOST_TAGS}")
@@ -379,7 +381,7 @@ def copy_file(source: Path, target: Path) -> None:
     shutil.copyfile(source, target)
 
 
-def _link_all(folder: Path, target: Path) -> None:
+def link_all(folder: Path, target: Path) -> None:
     """The same files again without their bytes: those of a model are never written to."""
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
         place = target / path.relative_to(folder)

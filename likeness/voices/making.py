@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from likeness import __version__, durable
-from likeness.config.voice import ENGINES, RECORD, REFERENCE, Consent, Reference, VoiceRecord
+from likeness.config.voice import ENGINES, RECORD, REFERENCE, SAMPLE, Consent, Reference, VoiceRecord
 from likeness.errors import InputError
 from likeness.voices import mending, pitch, watermark
 from likeness.voices.audio import Clip, read_clip, read_tags, write_sound
@@ -55,22 +55,24 @@ def make_voice(
     def fill(partial: Path) -> None:
         write_sound(partial / REFERENCE, reference.samples, reference.rate)
         values = engine.learn(reference, partial)
+        sample = engine.say(TEST_SENTENCE, partial, values, Manner())
         record = VoiceRecord.model_validate({
             "name": name, "engine": kind, "language": language, "consent": consent, "values": values, "notes": notes,
             "reference": Reference(file=paths[0].name, seconds=round(reference.seconds, 3), sha256=original),
-            "figures": _figures(reference, engine, partial, values),
+            "figures": _figures(reference, sample),
         })  # fmt: skip
         durable.write_text(partial / RECORD, record.model_dump_json(indent=2))
+        write_speech(partial / SAMPLE, sample, record, TEST_SENTENCE, mark=True)
         made.append(record)
 
     durable.write_folder(folder, fill)
     return made[0]
 
 
-def _figures(reference: Clip, engine: Engine, folder: Path, values: dict[str, Any]) -> dict[str, float]:
+def _figures(reference: Clip, sample: Clip) -> dict[str, float]:
     """The speaker's mean pitch, and how far off that of a test sentence is."""
     theirs = pitch.log_pitch(pitch.track(reference.at(16_000)))
-    own = pitch.log_pitch(pitch.track(engine.say(TEST_SENTENCE, folder, values, Manner()).at(16_000)))
+    own = pitch.log_pitch(pitch.track(sample.at(16_000)))
     if len(theirs) < 20 or len(own) < 20:
         return {}
     mean = pitch.mean_and_range(theirs)[0]

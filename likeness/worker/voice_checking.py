@@ -16,7 +16,7 @@ from likeness.voices.quality import measure, piece_vectors
 
 
 def run(folder: Path) -> int:
-    """`job.json`: paths, purpose ('instant' or 'trained'), fix, output (or null), encoder (or null)."""
+    """`job.json`: paths, purpose ('instant' or 'trained'), fix, output (or null), encoder (or null), keep_going."""
     job: dict[str, Any] = json.loads((folder / "job.json").read_text())
     paths = [Path(p) for p in job["paths"]]
     log = EventLog(folder / "events.jsonl")
@@ -27,7 +27,7 @@ def run(folder: Path) -> int:
         try:
             clip = read_clip(path)
         except InputError as e:
-            if len(paths) == 1:
+            if len(paths) == 1 and not job["keep_going"]:
                 raise
             problem = str(e).removeprefix(f"{path}: ")
             what, _, fix = problem.partition(" Fix: ")

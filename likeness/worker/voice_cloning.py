@@ -7,7 +7,7 @@ from typing import Any
 
 from likeness import durable
 from likeness.config.voice import Consent
-from likeness.errors import Conflict
+from likeness.errors import Conflict, InputError
 from likeness.events import EventLog, Stage
 from likeness.voices.engine import Request, open_engine
 from likeness.voices.making import make_voice
@@ -24,8 +24,18 @@ def run(folder: Path) -> int:
     log.write(Stage(name="cloning"))
     consent = Consent.model_validate(job["consent"])
     paths = [Path(p) for p in job["paths"]]
-    with closing(engine):
-        record = make_voice(output, job["name"], paths, engine, job["engine"], job["language"], consent)
+    try:
+        with closing(engine):
+            record = make_voice(output, job["name"], paths, engine, job["engine"], job["language"], consent)
+    except InputError as e:
+        raise InputError(*(_by_name(problem, paths) for problem in e.problems)) from e
     result = {"voice": str(output), "record": record.model_dump(mode="json")}
     durable.write_text(folder / "result.json", json.dumps(result, indent=2))
     return 0
+
+
+def _by_name(problem: str, paths: list[Path]) -> str:
+    """What is wrong with a recording, told by its file's name: where the file lies is of no use."""
+    for path in paths:
+        problem = problem.replace(str(path), path.name)
+    return problem
