@@ -15,7 +15,7 @@ import torch
 from diffusers import AutoencoderKLFlux2
 
 from starter_recipe.text import TEXT_LAYERS, TEXT_TOKENS
-from starter_recipe.vae import psnr, reconstruct, to_tensor
+from starter_recipe.vae_model import psnr, reconstruct, to_tensor
 from starter_recipe.world import picture, random_picture, render
 
 STARTER = Path(__file__).parent.parent / "likeness" / "starter"

@@ -1,72 +1,102 @@
-"""Renders of the world, encoded once: the latents that the transformer is pretrained on."""
+"""Renders of the world, encoded once and kept by shape: the latents that the transformer is pretrained on."""
 
-import random
+import hashlib
+import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKLFlux2, Flux2KleinPipeline
+from diffusers import AutoencoderKLFlux2
+from torch import Tensor
 
-from starter_recipe.training import Replicas
-from starter_recipe.vae import to_tensor
-from starter_recipe.world import Picture, edit_pair, random_picture, render
+from starter_recipe.drawings import Pixels, Size, draw_pairs, draw_pictures, indices_of, name_of, spans
+from starter_recipe.training import Replicas, ahead
+from starter_recipe.vae_model import encode
+from starter_recipe.world import SIZES
 
-CHUNK = 250
-
-
-def picture_of(index: int) -> Picture:
-    return random_picture(random.Random(10_000_000 + index))
-
-
-def pair_of(index: int) -> tuple[Picture, Picture, str]:
-    return edit_pair(random.Random(20_000_000 + index))
+CHUNK = 240  # pictures or pairs in a file
+MOST = 200  # pictures at once through the VAE
+KINDS = {"pictures": ("pictures",), "pairs": ("before", "after")}
+HELD_OUT_SQUARE, HELD_OUT_OTHER = 80, 12  # the first pictures and pairs of each shape are never trained on
 
 
-@torch.no_grad()
-def encode(vae: AutoencoderKLFlux2, images: np.ndarray) -> np.ndarray:
-    """(B, 128, 128, 3) uint8 to packed, normalised latents (B, 64, 64) float16."""
-    with torch.autocast("cpu", torch.bfloat16):
-        z = vae.encode(to_tensor(images)).latent_dist.mode().float()
-    z = Flux2KleinPipeline._patchify_latents(z)
-    std = (vae.bn.running_var + vae.config.batch_norm_eps).sqrt()
-    z = (z - vae.bn.running_mean.view(1, -1, 1, 1)) / std.view(1, -1, 1, 1)
-    return z.flatten(2).permute(0, 2, 1).half().numpy()
+def held_out(size: Size, count: int) -> int:
+    """How many of `count` pictures of this size are kept apart: never more than a quarter."""
+    return min(HELD_OUT_SQUARE if size[0] == size[1] else HELD_OUT_OTHER, count // 4)
+
+
+def pool_folder(out: Path, vae_folder: str) -> Path:
+    """Named by the VAE, so that latents of another one are never taken for its own."""
+    weights = Path(vae_folder) / "diffusion_pytorch_model.safetensors"
+    return out / f"pool-{hashlib.sha256(weights.read_bytes()).hexdigest()[:8]}"
 
 
 class Pool:
-    """Memory-mapped latents: `pictures` (N, 64, 64), `before` and `after` (M, 64, 64)."""
+    """Latents by size: `pictures`, `before` and `after`, (N, tokens, channels) float16; on the GPU where there is one,
+    else memory-mapped. `numbers`: which picture or pair each row is."""
 
-    def __init__(self, folder: Path):
-        self.pictures, self.before, self.after = (
-            np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("pictures", "before", "after")
-        )
+    def __init__(self, folder: Path, device: torch.device):
+        counts = json.loads((folder / "pool.json").read_text())
+        self.numbers = {kind: {s: indices_of(s, counts[kind]) for s in SIZES} for kind in KINDS}
+        self.latents: dict[str, dict[Size, Tensor]] = {}
+        for name in ("pictures", "before", "after"):
+            arrays = {size: np.load(folder / f"{name}-{name_of(size)}.npy", mmap_mode="c") for size in SIZES}
+            self.latents[name] = {size: torch.from_numpy(array).to(device) for size, array in arrays.items()}
+
+
+def draw_chunk(job: tuple[str, range]) -> dict[str, dict[Size, Pixels]]:
+    """The renders of one file, by array and size."""
+    kind, span = job
+    if kind == "pictures":
+        return {"pictures": draw_pictures(span)}
+    before, after = draw_pairs(span)
+    return {"before": before, "after": after}
+
+
+def encoded(vae: AutoencoderKLFlux2, images: Pixels) -> np.ndarray:
+    parts = [encode(vae, images[i : i + MOST]).cpu().numpy() for i in range(0, len(images), MOST)]
+    return np.concatenate(parts)
 
 
 def build(replicas: Replicas, folder: Path, vae_folder: str, pictures: int, pairs: int) -> None:
     """Fill the pool, each replica its share of the chunks; chunks that are there already are kept."""
     folder.mkdir(parents=True, exist_ok=True)
-    vae = AutoencoderKLFlux2.from_pretrained(vae_folder, torch_dtype=torch.float32).eval()
-    jobs = [(kind, start) for kind, n in (("pictures", pictures), ("pairs", pairs)) for start in range(0, n, CHUNK)]
-    for kind, start in jobs[replicas.rank :: replicas.world]:
-        path = folder / f"{kind}-{start:07d}.npz"
-        if path.exists():
-            continue
-        span = range(start, start + CHUNK)
-        if kind == "pictures":
-            arrays = {"pictures": encode(vae, np.stack([render(picture_of(i), i) for i in span]))}
-        else:
-            drawn = [(pair_of(i), 50_000_000 + i) for i in span]
-            arrays = {
-                "before": encode(vae, np.stack([render(p[0], seed) for p, seed in drawn])),
-                "after": encode(vae, np.stack([render(p[1], seed) for p, seed in drawn])),
-            }
+    vae = AutoencoderKLFlux2.from_pretrained(vae_folder, torch_dtype=torch.float32).eval().to(replicas.device)
+    jobs = [(kind, span) for kind, n in (("pictures", pictures), ("pairs", pairs)) for span in spans(n, CHUNK)]
+    path = partial(_path, folder)
+    missing = [job for job in jobs if not path(*job).exists()][replicas.rank :: replicas.world]
+    for job, drawn in zip(missing, ahead(draw_chunk, missing, replicas.workers), strict=True):
+        arrays = {
+            f"{name}-{name_of(size)}": encoded(vae, images)
+            for name, by_size in drawn.items()
+            for size, images in by_size.items()
+        }
         np.savez(folder / f"tmp-{replicas.rank}.npz", **arrays)
-        (folder / f"tmp-{replicas.rank}.npz").rename(path)
+        (folder / f"tmp-{replicas.rank}.npz").rename(path(*job))
 
 
-def join(folder: Path) -> None:
-    """Join the chunks into the arrays that `Pool` maps."""
-    for kind, names in (("pictures", ("pictures",)), ("pairs", ("before", "after"))):
-        chunks = sorted(folder.glob(f"{kind}-*.npz"))
+def _path(folder: Path, kind: str, span: range) -> Path:
+    return folder / f"{kind}-{span.start:08d}.npz"
+
+
+def join(folder: Path, pictures: int, pairs: int) -> None:
+    """Join the chunks into the arrays that `Pool` maps, unless that was done; a pool may grow later."""
+    counts = {"pictures": _whole(pictures), "pairs": _whole(pairs)}
+    done = folder / "pool.json"
+    if done.exists() and json.loads(done.read_text()) == counts:
+        return
+    done.unlink(missing_ok=True)
+    for kind, names in KINDS.items():
+        files = [np.load(_path(folder, kind, span)) for span in spans(counts[kind], CHUNK)]
         for name in names:
-            np.save(folder / f"{name}.npy", np.concatenate([np.load(c)[name] for c in chunks]))
+            for size in SIZES:
+                key = f"{name}-{name_of(size)}"
+                np.save(folder / f"{key}.npy", np.concatenate([f[key] for f in files]))
+        for file in files:
+            file.close()
+    done.write_text(json.dumps(counts))
+
+
+def _whole(count: int) -> int:
+    return -(-count // CHUNK) * CHUNK

@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerBase, Qwen2TokenizerFast, Qwen3Confi
 
 from starter_recipe.world import caption, edit_pair, random_picture
 
-VOCABULARY = 1000
+VOCABULARY = 1500  # enough for every word of the world to be one token
 TEXT_TOKENS = 48  # padding is attended in FLUX.2, so this length is part of the model
 TEXT_LAYERS = (1, 2, 3)
 WIDTH, LAYERS = 128, 3
@@ -21,28 +21,37 @@ _WORDS = (
 )
 
 
-def train_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
-    """A byte-level BPE over the world's captions and instructions, saved in Qwen2's layout."""
+def corpus() -> list[str]:
+    """What the tokenizer learns from: captions and instructions."""
     rng = random.Random(3)
-    texts = [caption(random_picture(rng), rng) for _ in range(20000)] + [edit_pair(rng)[2] for _ in range(4000)]
-    bpe = Tokenizer(models.BPE())
-    bpe.pre_tokenizer = pre_tokenizers.Sequence(
+    return [caption(random_picture(rng), rng) for _ in range(20000)] + [edit_pair(rng)[2] for _ in range(4000)]
+
+
+def word_borders() -> pre_tokenizers.PreTokenizer:
+    return pre_tokenizers.Sequence(
         [
             pre_tokenizers.Split(Regex(_WORDS), "isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
+
+
+def train_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    """A byte-level BPE over the world's captions and instructions, saved in Qwen2's layout."""
+    bpe = Tokenizer(models.BPE())
+    bpe.pre_tokenizer = word_borders()
     bpe.decoder = decoders.ByteLevel()
-    bpe.train_from_iterator(
-        texts,
-        trainers.BpeTrainer(
-            vocab_size=VOCABULARY, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
-        ),
-    )
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=VOCABULARY, initial_alphabet=alphabet, show_progress=False)
+    bpe.train_from_iterator(corpus(), trainer)
     learned = json.loads(bpe.to_str())["model"]
+    return save_tokenizer(folder, learned["vocab"], [tuple(m) for m in learned["merges"]])
+
+
+def save_tokenizer(folder: Path, vocab: dict[str, int], merges: list[tuple[str, str]]) -> PreTrainedTokenizerBase:
     tokenizer = Qwen2TokenizerFast(
-        vocab=learned["vocab"],
-        merges=[tuple(m) for m in learned["merges"]],
+        vocab=vocab,
+        merges=merges,
         unk_token="<|endoftext|>",
         pad_token="<|endoftext|>",
         eos_token="<|im_end|>",

@@ -1,285 +1,259 @@
-"""Pretrain the starter's AutoencoderKLFlux2 on renders of the world.
+"""Pretrain the starter's AutoencoderKLFlux2 on renders of the world, of all shapes.
 
     python -m starter_recipe.vae --out build/vae --steps 6000
+    python -m starter_recipe.vae --from likeness/starter/vae --minutes 6
 
-Resumes from build/vae/state.pt when it exists. Starts near a linear PCA codec (see `pca_start`), which beats a
-random start by 3 dB after the same short time.
+Goes on from build/vae/state.pt when it exists; `--from` starts with finished weights instead. From nothing it starts
+near a linear PCA codec (see `vae_model.pca_start`), which beats a random start by 3 dB after the same short time.
+Takes a GPU where there is one.
 """
 
 import argparse
-import math
-import random
-import time
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKLFlux2, Flux2KleinPipeline
+from diffusers import AutoencoderKLFlux2
 from torch import Tensor
 
-from starter_recipe.training import Journal, Muon, Replicas, run_replicas, save_state, warm_cosine
-from starter_recipe.world import random_picture, render
+from starter_recipe.drawings import Size, draw_pictures, indices_of, name_of, picture_of, spans
+from starter_recipe.training import (
+    Clock,
+    Journal,
+    Muon,
+    Replicas,
+    Smooth,
+    ahead,
+    on_gpu,
+    run_replicas,
+    save_state,
+    warm_cosine,
+)
+from starter_recipe.vae_model import (
+    hidden_kernels,
+    make_vae,
+    pca_start,
+    psnr,
+    reconstruct,
+    set_latent_statistics,
+    to_tensor,
+)
+from starter_recipe.world import SIZES
 
-ENCODER, DECODER, LATENTS, GROUPS = (16, 32, 64, 96), (16, 32, 64, 128), 16, 8
-TRAIN_IMAGES, HELD_OUT_IMAGES = 16000, 200
-
-
-def make_vae() -> AutoencoderKLFlux2:
-    return AutoencoderKLFlux2(
-        block_out_channels=ENCODER,
-        decoder_block_out_channels=DECODER,
-        layers_per_block=1,
-        latent_channels=LATENTS,
-        norm_num_groups=GROUPS,
-        mid_block_add_attention=False,
-        sample_size=128,
-    )
-
-
-def to_tensor(images: np.ndarray) -> Tensor:
-    """(B, 128, 128, 3) uint8 to (B, 3, 128, 128) float in [-1, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 127.5 - 1
-
-
-def psnr(a: Tensor, b: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio in dB per image, for values in [-1, 1]."""
-    return -10 * torch.log10(((a - b) ** 2).flatten(1).mean(1) / 4)
-
-
-@torch.no_grad()
-def reconstruct(vae: AutoencoderKLFlux2, x: Tensor) -> Tensor:
-    return vae.decode(vae.encode(x).latent_dist.mode()).sample.float().clamp(-1, 1)
+SERIES = 30_000_000  # seeds of the pictures
+HELD_OUT = 192  # the first numbers, never trained on
+CHUNK = 192
+WARM_UP = 30  # steps
 
 
-@torch.no_grad()
-def pca_start(vae: AutoencoderKLFlux2, x: Tensor) -> None:
-    """Set the encoder to a cascade of 2x2 PCA steps and the decoder near the identity.
+class Images:
+    """Renders by size, made once and kept as memory-mapped arrays; on the GPU where there is one."""
 
-    Residual branches start at zero; constant "anchor" channels keep the last GroupNorm and SiLU in their linear
-    range. `x`: (B, 3, 128, 128) example images.
-    """
-    enc, dec = vae.encoder, vae.decoder
-    for module in [*enc.modules(), *dec.modules()]:
-        if module.__class__.__name__ == "ResnetBlock2D":
-            module.conv2.weight.zero_()
-            module.conv2.bias.zero_()
+    def __init__(self, folder: Path, count: int, device: torch.device):
+        self.by_size: dict[Size, Tensor] = {}
+        self.held_out: dict[Size, int] = {}
+        for size in SIZES:
+            array = np.load(self.path(folder, count, size), mmap_mode="c")
+            self.by_size[size] = torch.from_numpy(array).to(device)
+            self.held_out[size] = len(indices_of(size, HELD_OUT))
+        self.shares = [len(self.by_size[size]) / count for size in SIZES]
 
-    def pass_through(weight: Tensor, channels: int) -> None:
-        weight *= 0.1
-        middle = weight.shape[-1] // 2
-        for i in range(channels):
-            weight[i] = 0
-            weight[i, i, middle, middle] = 1
+    @staticmethod
+    def path(folder: Path, count: int, size: Size) -> Path:
+        return folder / f"images-{count}-{name_of(size)}.npy"
 
-    enc.conv_in.bias.zero_()
-    pass_through(enc.conv_in.weight, 3)
-    features, scale, n = x, torch.ones(3), 3
-    for level in range(3):
-        block = enc.down_blocks[level]
-        if (shortcut := block.resnets[0].conv_shortcut) is not None:
-            shortcut.bias.zero_()
-            pass_through(shortcut.weight, n)
-        taps = torch.nn.functional.pixel_unshuffle(features, 2)  # channel order (c, dy, dx)
-        flat = taps.permute(1, 0, 2, 3).flatten(1)
-        flat = flat[:, torch.randperm(flat.shape[1])[:40000]]
-        mean = flat.mean(1, keepdim=True)
-        values, vectors = torch.linalg.eigh((flat - mean) @ (flat - mean).T / flat.shape[1])
-        values, vectors = values.flip(0), vectors.flip(1)
-        k = min(ENCODER[level], vectors.shape[1])
-        vectors = vectors[:, :k]
-        spread = values[:k].clamp_min(1e-6).sqrt()
-        gain = spread.clamp_min(spread[0] * 0.02) ** -0.7
-        conv = block.downsamplers[0].conv
-        conv.weight *= 0.1
-        conv.bias.zero_()
-        kernel = torch.zeros(k, conv.weight.shape[1], 3, 3)
-        kernel[:, :n, :2, :2] = gain.view(-1, 1, 1, 1) * vectors.T.reshape(k, n, 2, 2) / scale.view(1, -1, 1, 1)
-        conv.weight[:k] = kernel
-        conv.bias[:k] = -(gain * (vectors.T @ mean).squeeze(1))
-        features = torch.einsum("ck,bchw->bkhw", vectors, taps - mean.view(1, -1, 1, 1))
-        scale, n = gain, k
-
-    spread = features.permute(1, 0, 2, 3).flatten(1).std(1) * scale
-    shortcut = enc.down_blocks[3].resnets[0].conv_shortcut
-    shortcut.weight *= 0.05
-    shortcut.bias.zero_()
-    width, used = ENCODER[3] // GROUPS, math.ceil(n / GROUPS)
-    slots = [(k % GROUPS) * width + k // GROUPS for k in range(n)]
-    for k, slot in enumerate(slots):
-        shortcut.weight[slot] = 0
-        shortcut.weight[slot, k, 0, 0] = 1 / spread[k]
-    for group in range(GROUPS):
-        for q in range(used, width):
-            shortcut.bias[group * width + q] = 2.0 if q % 2 else -2.0
-    enc.conv_norm_out.bias.fill_(3.0)
-    group_std = math.sqrt((used + (width - used) * 4) / width)
-    silu3 = 3 / (1 + math.exp(-3.0))
-    target = spread[:LATENTS] / spread[:LATENTS].mean()
-    weight, bias = enc.conv_out.weight, enc.conv_out.bias
-    weight *= 0.1
-    bias.zero_()
-    for k in range(LATENTS):
-        weight[k] = 0
-        weight[k, slots[k], 1, 1] = target[k] * group_std / 1.06
-        bias[k] = -weight[k, :, 1, 1].sum() * silu3
-    weight[LATENTS:] *= 0.1
-    bias[LATENTS:] = -6.0  # log variance: almost no sampling noise at first
-    vae.quant_conv.weight.copy_(torch.eye(2 * LATENTS).view(2 * LATENTS, 2 * LATENTS, 1, 1))
-    vae.quant_conv.bias.zero_()
-    vae.post_quant_conv.weight.copy_(torch.eye(LATENTS).view(LATENTS, LATENTS, 1, 1))
-    vae.post_quant_conv.bias.zero_()
-
-    dec.conv_norm_out.bias.fill_(1.5)
-    dec.conv_out.bias.zero_()
-    for group in range(GROUPS):
-        dec.up_blocks[3].resnets[0].conv_shortcut.bias[group * (DECODER[0] // GROUPS)] = 1.5 if group % 2 else -1.5
-
-
-def world_images(folder: Path, count: int) -> np.ndarray:
-    """`count` renders, made once and kept as one memory-mapped array."""
-    path = folder / f"world-{count}.npy"
-    if not path.exists():
+    @classmethod
+    def make(cls, folder: Path, count: int, workers: int) -> None:
+        """Draw them, unless they are there."""
+        paths = {size: cls.path(folder, count, size) for size in SIZES}
+        if all(path.exists() for path in paths.values()):
+            return
         folder.mkdir(parents=True, exist_ok=True)
-        rng = random.Random(11)
-        images = np.stack([render(random_picture(rng), i) for i in range(count)])
-        np.save(path.with_suffix(".tmp.npy"), images)
-        path.with_suffix(".tmp.npy").rename(path)
-    return np.load(path, mmap_mode="r")
+        arrays, filled = {}, dict.fromkeys(SIZES, 0)
+        for (width, height), path in paths.items():
+            shape = (len(indices_of((width, height), count)), height, width, 3)
+            arrays[width, height] = np.lib.format.open_memmap(path.with_suffix(".tmp"), "w+", np.uint8, shape)
+        for drawn in ahead(partial(draw_pictures, series=SERIES), spans(count, CHUNK), workers):
+            for size, images in drawn.items():
+                arrays[size][filled[size] : filled[size] + len(images)] = images
+                filled[size] += len(images)
+        for size, path in paths.items():
+            arrays[size].flush()
+            path.with_suffix(".tmp").rename(path)
 
+    def batch(self, rng: np.random.Generator, crops: int) -> Tensor:
+        """(B, H, W, 3) uint8: `crops` pieces of 64×64 pixels, or as much of whole pictures now and then."""
+        size = SIZES[rng.choice(len(SIZES), p=self.shares)]
+        images, first = self.by_size[size], self.held_out[size]
+        _, height, width, _ = images.shape
+        if rng.random() < 0.15:
+            high, wide = height, width
+        else:
+            high = wide = 64
+        count = max(2, crops * 64 * 64 // (high * wide))
+        rows = rng.integers(first, len(images), count)
+        tops = rng.integers(0, (height - high) // 8 + 1, count) * 8
+        lefts = rng.integers(0, (width - wide) // 8 + 1, count) * 8
+        row, y, x = rows[:, None, None], (tops[:, None] + np.arange(high))[:, :, None], lefts[:, None] + np.arange(wide)
+        place = (torch.from_numpy(i).to(images.device) for i in (row, y, x[:, None, :]))
+        return images[tuple(place)]
 
-def hidden_kernels(vae: AutoencoderKLFlux2) -> list[Tensor]:
-    """Weights that Muon updates: every kernel but the first and last ones."""
-    ends = ("conv_out", "quant", "encoder.conv_in.weight")
-    return [
-        p
-        for name, p in vae.named_parameters()
-        if p.ndim == 4 and p.shape[0] >= 8 and p[0].numel() >= 32 and not any(e in name for e in ends)
-    ]
+    def held_out_batches(self) -> Iterator[tuple[list[str], Tensor]]:
+        """(styles, pictures (B, H, W, 3)) that are never trained on."""
+        for size in SIZES:
+            numbers = indices_of(size, HELD_OUT)
+            for at in range(0, len(numbers), 32):
+                styles = [picture_of(int(i), SERIES).style for i in numbers[at : at + 32]]
+                yield styles, self.by_size[size][at : at + len(styles)]
+
+    def sample(self, count: int) -> list[Tensor]:
+        """About `count` pictures of all sizes, in batches."""
+        return [
+            part for n, size in zip(self.shares, SIZES, strict=True)
+            for part in self.by_size[size][: max(1, round(n * count))].split(25)
+        ]  # fmt: skip
 
 
 @torch.no_grad()
-def set_latent_statistics(vae: AutoencoderKLFlux2, images: np.ndarray) -> None:
-    """The pipeline normalises patchified latents by the VAE's running statistics: measure them here."""
-    rows = [vae.encode(to_tensor(images[i : i + 25])).latent_dist.mode() for i in range(0, 1000, 25)]
-    packed = Flux2KleinPipeline._patchify_latents(torch.cat(rows).float())
-    vae.bn.running_mean.copy_(packed.mean((0, 2, 3)))
-    vae.bn.running_var.copy_(packed.var((0, 2, 3)))
+def quality(vae: AutoencoderKLFlux2, images: Images) -> dict[str, float]:
+    """Mean dB of held-out renders, in all and by style."""
+    rows: dict[str, list[float]] = {}
+    for styles, batch in images.held_out_batches():
+        x = to_tensor(batch)
+        with torch.autocast(x.device.type, torch.bfloat16):
+            found = psnr(reconstruct(vae, x), x).tolist()
+        for style, value in zip(styles, found, strict=True):
+            rows.setdefault(style, []).append(value)
+    everything = [value for values in rows.values() for value in values]
+    means = {f"psnr_{style}": float(np.mean(values)) for style, values in sorted(rows.items())}
+    return {"held_out_psnr": float(np.mean(everything)), **means}
+
+
+def loss_of(vae: AutoencoderKLFlux2, target: Tensor, extra: float) -> tuple[Tensor, Tensor]:
+    """(what is trained on, mean absolute error). `extra`: noise on the latents, as a share of their spread, so that
+    the decoder forgives what a diffusion model gets slightly wrong."""
+    with torch.autocast(target.device.type, torch.bfloat16):
+        posterior = vae.encode(target).latent_dist
+        mean, logvar = posterior.mean.float(), posterior.logvar.float()
+        noise = extra * mean.detach().std((0, 2, 3), keepdim=True)
+        drawn = vae.decode(mean + (torch.exp(0.5 * logvar) + noise) * torch.randn_like(mean)).sample
+    error = drawn.float() - target
+    edges = (error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()) * 0.3
+    divergence = 0.5 * (mean**2 + logvar.exp() - 1 - logvar).mean() * 2e-4
+    absolute = error.abs().mean()
+    return absolute + edges + (error**2).mean() + divergence, absolute
+
+
+class Weights:
+    """The VAE, its running average and its optimizers."""
+
+    def __init__(self, vae: AutoencoderKLFlux2, rate: float):
+        self.vae, self.params = vae, list(vae.parameters())
+        kernels = hidden_kernels(vae)
+        self.rest = [p for p in self.params if all(p is not k for k in kernels)]
+        self.muon = Muon(kernels, rate)
+        self.adam = torch.optim.AdamW(self.rest, rate / 8, betas=(0.9, 0.98), weight_decay=1e-5)
+        self.rate = rate
+        self.average = [p.detach().clone() for p in self.params]
+
+    def step(self, replicas: Replicas, factor: float, decay: float) -> None:
+        replicas.average_gradients(self.params)
+        torch.nn.utils.clip_grad_norm_(self.rest, 1.0)
+        for optimizer, peak in ((self.muon, self.rate), (self.adam, self.rate / 8)):
+            optimizer.param_groups[0]["lr"] = peak * factor
+            optimizer.step()
+        for p in self.params:
+            p.grad = None
+        torch._foreach_lerp_(self.average, [p.detach() for p in self.params], 1 - decay)
+
+    @torch.no_grad()
+    def with_average(self, action: Callable[[], None]) -> None:
+        kept = [p.detach().clone() for p in self.params]
+        torch._foreach_copy_(self.params, self.average)
+        action()
+        torch._foreach_copy_(self.params, kept)
+
+    def state(self) -> dict:
+        optimizers = {"muon": self.muon.state_dict(), "adam": self.adam.state_dict()}
+        return {"vae": self.vae.state_dict(), "average": self.average, **optimizers}
+
+    def load(self, state: dict) -> None:
+        self.vae.load_state_dict(state["vae"])
+        self.muon.load_state_dict(state["muon"])
+        self.adam.load_state_dict(state["adam"])
+        torch._foreach_copy_(self.average, state["average"])
 
 
 def train(replicas: Replicas, args: argparse.Namespace) -> None:
     out = Path(args.out)
     torch.manual_seed(7)
-    images = (
-        world_images(out, TRAIN_IMAGES + HELD_OUT_IMAGES)
-        if replicas.world == 1
-        else np.load(out / f"world-{TRAIN_IMAGES + HELD_OUT_IMAGES}.npy", mmap_mode="r")
-    )
-    held_out = to_tensor(images[TRAIN_IMAGES:])
+    images = Images(out, args.images, replicas.device)
     if args.start:
         vae = AutoencoderKLFlux2.from_pretrained(args.start, torch_dtype=torch.float32)
     else:
         vae = make_vae()
-        pca_start(vae, to_tensor(images[:400]))
-    params = list(vae.parameters())
-    kernels = hidden_kernels(vae)
-    rest = [p for p in params if all(p is not k for k in kernels)]
-    muon, adam = Muon(kernels, args.rate), torch.optim.AdamW(rest, args.rate / 8, betas=(0.9, 0.98), weight_decay=1e-5)
-    peaks = [g["lr"] for opt in (muon, adam) for g in opt.param_groups]
-    average = [p.detach().clone() for p in params]
-    step, journal = 0, Journal(out / "curve.jsonl")
+        pca_start(vae, to_tensor(images.by_size[SIZES[0]][: min(400, args.images // 2)].cpu()))
+    weights, step, spent = Weights(vae.to(replicas.device), args.rate), 0, 0.0
     if (out / "state.pt").exists():
-        state = torch.load(out / "state.pt", weights_only=True)
-        vae.load_state_dict(state["vae"])
-        muon.load_state_dict(state["muon"])
-        adam.load_state_dict(state["adam"])
-        average, step = state["average"], state["step"]
-
-    def with_average(action) -> None:
-        kept = [p.detach().clone() for p in params]
-        with torch.no_grad():
-            torch._foreach_copy_(params, average)
-            action()
-            torch._foreach_copy_(params, kept)
+        state = torch.load(out / "state.pt", weights_only=True, map_location=replicas.device)
+        weights.load(state)
+        step, spent = state["step"], state["spent"]
+    clock, journal, smooth = Clock(args, step, spent), Journal(out / "curve.jsonl"), Smooth()
 
     def report() -> None:
-        with torch.autocast("cpu", torch.bfloat16):
-            rows = [psnr(reconstruct(vae, held_out[i : i + 25]), held_out[i : i + 25]) for i in range(0, 100, 25)]
-        seconds = time.time() - journal.start
-        journal.write(step=step, seconds=seconds, loss=smooth, held_out_psnr=torch.cat(rows).mean().item())
+        pixels = (step - clock.first) * args.batch * 64 * 64 * replicas.world
+        figures = {"seconds": clock.here, "images_per_second": pixels / 128**2 / clock.here, "loss": float(smooth)}
+        journal.write(step=step, **figures, **quality(vae, images))
 
-    def checkpoint() -> None:
-        save_state(
-            out / "state.pt",
-            {
-                "vae": vae.state_dict(),
-                "muon": muon.state_dict(),
-                "adam": adam.state_dict(),
-                "average": average,
-                "step": step,
-            },
-        )
+    def save() -> None:
+        save_state(out / "state.pt", {**weights.state(), "step": step, "spent": clock.spent})
 
-    smooth = 0.0
-    while step < args.steps:
+    while (progress := replicas.agree(clock.progress(step))) < 1 and not replicas.agree(clock.pauses):
         rng = np.random.default_rng((replicas.rank, step))
         torch.manual_seed(step * 1000 + replicas.rank)
-        side = 128 if rng.random() < 0.15 else 64
-        count = max(2, args.batch * 64 * 64 // (side * side))
-        crops = np.empty((count, side, side, 3), np.uint8)
-        for i in range(count):
-            y, x = rng.integers(0, (128 - side) // 8 + 1, 2) * 8
-            crops[i] = images[rng.integers(TRAIN_IMAGES), y : y + side, x : x + side]
-        target = to_tensor(crops)
-        with torch.autocast("cpu", torch.bfloat16):
-            posterior = vae.encode(target).latent_dist
-            mean, logvar = posterior.mean.float(), posterior.logvar.float()
-            # A little extra noise, so that the decoder forgives what a diffusion model gets slightly wrong.
-            extra = 0.04 * float(rng.random()) * mean.detach().std((0, 2, 3), keepdim=True)
-            drawn = vae.decode(mean + (torch.exp(0.5 * logvar) + extra) * torch.randn_like(mean)).sample
-        error = drawn.float() - target
-        edges = (error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()) * 0.3
-        divergence = 0.5 * (mean**2 + logvar.exp() - 1 - logvar).mean() * 2e-4
-        absolute = error.abs().mean()
-        (absolute + edges + (error**2).mean() + divergence).backward()
-        replicas.average_gradients(params)
-        torch.nn.utils.clip_grad_norm_(rest, 1.0)
-        factor = warm_cosine(step, args.steps, 30)
-        for group, peak in zip([g for o in (muon, adam) for g in o.param_groups], peaks, strict=True):
-            group["lr"] = peak * factor
-        muon.step()
-        adam.step()
-        for p in params:
-            p.grad = None
+        target = to_tensor(images.batch(rng, args.batch))
+        loss, absolute = loss_of(vae, target, 0.04 * float(rng.random()))
+        loss.backward()
         step += 1
-        torch._foreach_lerp_(average, [p.detach() for p in params], 1 - min(0.995, step / (step + 10)))
-        smooth = absolute.item() if not smooth else 0.97 * smooth + 0.03 * absolute.item()
+        decay = min(args.average, step / (step + 10)) if not args.start else args.average
+        weights.step(replicas, warm_cosine(progress, step - 1 - clock.first, WARM_UP), decay)
+        smooth.add(absolute)
         if replicas.leads and step % args.report == 0:
-            with_average(report)
-            checkpoint()
+            weights.with_average(report)
+            save()
     if replicas.leads:
-        checkpoint()
-        with_average(lambda: finish(vae, images, out))
+        save()
+        weights.with_average(report)
+        weights.with_average(lambda: finish(vae, images, out))
 
 
-def finish(vae: AutoencoderKLFlux2, images: np.ndarray, out: Path) -> None:
+def finish(vae: AutoencoderKLFlux2, images: Images, out: Path) -> None:
     vae.eval()
-    set_latent_statistics(vae, images)
+    set_latent_statistics(vae, images.sample(1000))
     half = make_vae()
     half.load_state_dict(vae.state_dict())
     half.half().save_pretrained(out / "final")
 
 
 def main() -> None:
+    gpu = on_gpu()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", default="build/vae")
-    parser.add_argument("--steps", type=int, default=6000)
-    parser.add_argument("--batch", type=int, default=8, help="64x64 crops per replica and step")
+    parser.add_argument("--from", dest="start", default="", help="a VAE's folder to go on from")
+    Clock.options(parser, steps=6000)
+    parser.add_argument(
+        "--batch", type=int, default=512 if gpu else 8, help="64x64 crops per replica and step (%(default)s)"
+    )
+    parser.add_argument("--images", type=int, default=96000 if gpu else 16128, help="renders to learn from")
     parser.add_argument("--rate", type=float, default=0.02, help="Muon's learning rate; AdamW's is an eighth")
-    parser.add_argument("--start", default="", help="a diffusers folder to go on from instead of the PCA start")
-    parser.add_argument("--replicas", type=int, default=2)
+    parser.add_argument("--average", type=float, default=0.998 if gpu else 0.995, help="decay of the averaged weights")
+    parser.add_argument("--replicas", type=int, default=0, help="processes; 0: one on a GPU, else two")
     parser.add_argument("--report", type=int, default=250, help="steps between reports and saves")
     args = parser.parse_args()
-    world_images(Path(args.out), TRAIN_IMAGES + HELD_OUT_IMAGES)
+    args.images = -(-args.images // CHUNK) * CHUNK
+    Images.make(Path(args.out), args.images, Replicas(0, 1, 0).workers)
     run_replicas(args.replicas, train, args)
 
 
