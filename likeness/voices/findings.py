@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from likeness.config.voice import LESSON_SECONDS
 from likeness.voices.filters import Floats
 from likeness.voices.quality import Quality, split_similarity
 from likeness.voices.watermark import THRESHOLD
@@ -27,7 +28,7 @@ TWO_PEOPLE = 0.72  # cosine of the means of two groups of vectors; one reader's 
 SILENT, LONG_PAUSE = 0.5, 2.0  # share; seconds
 OFFSET = 0.005  # of full scale
 TRAINED_MINUTES, GOOD_MINUTES = 1.0, 5.0  # of speech, all recordings together
-TRAINED_SECONDS = 30.0  # of one recording of a dataset
+TRAINED_SECONDS = LESSON_SECONDS[1]  # of one recording of a dataset
 
 
 @dataclass(frozen=True)

@@ -8,16 +8,16 @@ import numpy as np
 from torch import Tensor
 
 from likeness import durable
+from likeness.config.voice import LESSON_SECONDS
 from likeness.errors import InputError
 from likeness.voices import mending
 from likeness.voices.audio import Clip, read_clip
-from likeness.voices.findings import LEAST_RATE, TRAINED_SECONDS
+from likeness.voices.findings import LEAST_RATE
 from likeness.voices.pocket import Pocket
 from likeness.voices.transcribing import Transcribe
 
 PROMPT_SECONDS = (3.0, 10.0)  # of another recording that is given as the voice, drawn anew each time
 REFERENCE_SECONDS = 15.0
-LEAST_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ def read_lessons(lessons: Sequence[Lesson]) -> list[Clip]:
     """All recordings, each at an even loudness. Raises InputError with every one that cannot be used."""
     clips: list[Clip] = []
     problems: list[str] = []
+    least, most = LESSON_SECONDS
     for lesson in lessons:
         try:
             clip = read_clip(lesson.path)
@@ -48,9 +49,9 @@ def read_lessons(lessons: Sequence[Lesson]) -> list[Clip]:
             continue
         if clip.rate < LEAST_RATE:
             problems.append(f"{lesson.path}: {clip.rate} Hz, as on a telephone. Fix: leave it out, or record it again")
-        elif not LEAST_SECONDS <= clip.seconds <= TRAINED_SECONDS:
+        elif not least <= clip.seconds <= most:
             problems.append(
-                f"{lesson.path}: {clip.seconds:.1f} s; recordings of {LEAST_SECONDS} to {TRAINED_SECONDS:.0f} s are "
+                f"{lesson.path}: {clip.seconds:.1f} s; recordings of {least:g} to {most:g} s are "
                 "learned from. Fix: cut it at pauses, with the text of each part"
             )
         elif not np.any(np.abs(clip.samples) > 1e-4):
