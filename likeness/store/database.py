@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from likeness.errors import InputError
 
 BUSY_SECONDS = 10  # that a writer waits for another
+CACHE_KB = 256  # of pages, for each connection; the system keeps the file in memory anyway
 NEWEST = "0001"  # the last step in migrations/versions
 
 
@@ -56,6 +57,7 @@ def _on_connect(raw: sqlite3.Connection, record: Any) -> None:
     raw.execute("PRAGMA synchronous=NORMAL")
     raw.execute("PRAGMA foreign_keys=ON")
     raw.execute(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000}")
+    raw.execute(f"PRAGMA cache_size=-{CACHE_KB}")
 
 
 def _on_begin(connection: Connection) -> None:
