@@ -139,15 +139,6 @@ def main() -> None:
     args = parser.parse_args()
     shutil.rmtree(STARTER, ignore_errors=True)
     shutil.copytree(Path(args.transformer) / "starter", STARTER)
-    facts = {
-        "resolution": 128, "max_references": 1, "steps": 16, "guidance": 2.5, "text_layers": TEXT_LAYERS,
-        "text_tokens": TEXT_TOKENS, "licence": "Apache-2.0",
-        "defaults": {"train.batch_size": 10, "optim.learning_rate": 1e-3},
-    }  # fmt: skip
-    (STARTER / "likeness.json").write_text(json.dumps(facts, indent=2) + "\n")
-    config = STARTER / "vae" / "config.json"
-    values = {k: v for k, v in json.loads(config.read_text()).items() if k != "_name_or_path"}
-    config.write_text(json.dumps(values, indent=2) + "\n")
     LOG.mkdir(exist_ok=True)
     curves: list[list[dict]] = []
     for name, source in (("vae", args.vae), ("transformer", args.transformer)):

@@ -1,0 +1,82 @@
+"""The starter's transformer, and flow matching with it: positions by shape, times and the loss."""
+
+import torch
+import torch.nn.functional as F
+from diffusers import Flux2Transformer2DModel
+from torch import Tensor, nn
+
+from starter_recipe.drawings import Size
+from starter_recipe.text import TEXT_LAYERS, TEXT_TOKENS, WIDTH
+
+TOKEN = 16  # pixels to a side of a latent token
+CHANNELS = 64  # of a token: 16 latent channels x 2 x 2
+IMAGE, REFERENCE = 0, 10  # the first coordinate of a picture's tokens, and of those of a picture to edit
+TEXT_IDS = torch.cartesian_prod(torch.arange(1), torch.arange(1), torch.arange(1), torch.arange(TEXT_TOKENS))
+
+
+def make_transformer() -> Flux2Transformer2DModel:
+    model = Flux2Transformer2DModel(
+        patch_size=1,
+        in_channels=CHANNELS,
+        num_layers=2,
+        num_single_layers=8,
+        attention_head_dim=64,
+        num_attention_heads=4,
+        joint_attention_dim=len(TEXT_LAYERS) * WIDTH,
+        mlp_ratio=3.0,
+        axes_dims_rope=(16, 16, 16, 16),
+        guidance_embeds=False,
+        rope_theta=2000,
+    )
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.normal_(module.weight, std=0.8 * module.in_features**-0.5)
+    nn.init.zeros_(model.proj_out.weight)
+    nn.init.zeros_(model.norm_out.linear.weight)
+    for m in (model.double_stream_modulation_img, model.double_stream_modulation_txt, model.single_stream_modulation):
+        nn.init.normal_(m.linear.weight, std=0.02)
+    return model
+
+
+def tokens_of(size: Size) -> int:
+    return (size[0] // TOKEN) * (size[1] // TOKEN)
+
+
+def positions(size: Size, t: int) -> Tensor:
+    """(tokens, 4) ids (t, h, w, l) of one picture, row by row."""
+    width, height = size[0] // TOKEN, size[1] // TOKEN
+    return torch.cartesian_prod(torch.tensor([t]), torch.arange(height), torch.arange(width), torch.arange(1))
+
+
+def velocity(
+    model: Flux2Transformer2DModel, text: Tensor, x: Tensor, t: Tensor, size: Size, reference: Tensor | None = None
+) -> Tensor:
+    """What the model says at `x` (B, tokens, channels) and times `t` (B,), in float32; `reference` has x's size."""
+    tokens, ids = x, positions(size, IMAGE)
+    if reference is not None:
+        tokens, ids = torch.cat([x, reference], 1), torch.cat([ids, positions(size, REFERENCE)])
+    out = model(
+        hidden_states=tokens.to(text.dtype),
+        encoder_hidden_states=text,
+        timestep=t.to(text.dtype),
+        img_ids=ids.to(text.device),
+        txt_ids=TEXT_IDS.to(text.device),
+        guidance=None,
+        return_dict=False,
+    )[0]
+    return out[:, : x.shape[1]].float()
+
+
+def flow_loss(
+    model: Flux2Transformer2DModel, text: Tensor, x0: Tensor, reference: Tensor | None, t: Tensor, noise: Tensor,
+    size: Size,
+) -> Tensor:  # fmt: skip
+    """Mean squared error of the velocity noise - x0 at x_t = (1 - t) x0 + t noise. x0: (B, tokens, channels)."""
+    mix = t[:, None, None]
+    return F.mse_loss(velocity(model, text, (1 - mix) * x0 + mix * noise, t, size, reference), noise - x0)
+
+
+def draw_times(count: int, device: torch.device) -> Tensor:
+    """Logit-normal timesteps, one in ten uniform."""
+    t = torch.sigmoid(torch.randn(count, device=device) * 1.1 + 0.3)
+    return torch.where(torch.rand(count, device=device) < 0.1, torch.rand(count, device=device), t).clamp(0.002, 1)
