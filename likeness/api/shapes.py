@@ -51,3 +51,14 @@ def picture_file(path: Path, *, forever: bool = False) -> FileResponse:
     keep = "private, max-age=31536000, immutable" if forever else "private, no-cache"
     return FileResponse(path, headers={"Cache-Control": keep, "X-Content-Type-Options": "nosniff",
                                        "Content-Security-Policy": "default-src 'none'; sandbox"})  # fmt: skip
+
+
+_SOUNDS = {".wav": "audio/wav", ".flac": "audio/flac", ".ogg": "audio/ogg", ".mp3": "audio/mpeg"}
+
+
+def sound_file(path: Path, *, forever: bool = False) -> FileResponse:
+    """A sound to be played, in parts where that is asked for; `forever` as for pictures."""
+    keep = "private, max-age=31536000, immutable" if forever else "private, no-cache"
+    return FileResponse(path, media_type=_SOUNDS.get(path.suffix.lower(), "application/octet-stream"),
+                        headers={"Cache-Control": keep, "X-Content-Type-Options": "nosniff",
+                                 "Content-Security-Policy": "default-src 'none'; sandbox"})  # fmt: skip

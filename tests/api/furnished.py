@@ -8,20 +8,23 @@ from likeness.studio import datasets, generations, keys, models, queue, shares
 from likeness.studio.generations import GenerationRequest
 from likeness.studio.workspace import Studio
 from tests.studio.datasets_at_hand import put
+from tests.studio.voice_runs_at_hand import write_voice_run
 from tests.tiny_lora import write_picture, write_run
 
-RUN, DATASET = "mika", "squares"
+RUN, DATASET, VOICE_RUN = "mika", "squares", "ada"
 
 
 def furnish(studio: Studio, folder: Path) -> dict[str, str]:
     """Make what is not there, or not any more; values for the names in paths."""
     if not (studio.workspace / RUN / "run.json").is_file():
         write_run(studio.workspace)
+    if not (studio.workspace / VOICE_RUN / "run.json").is_file():
+        write_voice_run(studio.workspace, VOICE_RUN)
     return {
         **_dataset(studio, folder),
         **_model(studio),
         **_generation(studio),
-        "run": RUN,
+        "run": RUN, "voice_run": VOICE_RUN, "prompt": "1",
         "key_id": keys.create(studio, f"key {len(keys.listed(studio))}")[0].id,
         "epoch": "2", "number": "1", "index": "1", "layout": "kohya", "title": "view",
         "path": "samples/epoch-002/prompt-1-seed-42.png",

@@ -62,7 +62,8 @@ def client() -> Iterator[Any]:
 
 def there(path: str, known: dict[str, str]) -> dict[str, str]:
     """Values for the names in a path that lead to something."""
-    own = {"name": known["picture" if path.startswith(f"{PREFIX}/datasets") else "run"]}
+    rooms = {f"{PREFIX}/datasets": "picture", f"{PREFIX}/voice-runs": "voice_run"}
+    own = {"name": known[next((key for room, key in rooms.items() if path.startswith(room)), "run")]}
     return {**known, **own}
 
 

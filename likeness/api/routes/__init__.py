@@ -15,6 +15,7 @@ from likeness.api.routes import (
     runs,
     settings,
     shares,
+    voice_runs,
 )
 
 ROUTERS = (
@@ -32,4 +33,5 @@ ROUTERS = (
     runs.router,
     run_results.router,
     shares.router,
+    voice_runs.router,
 )

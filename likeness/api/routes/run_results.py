@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
+from fastapi import Path as PathPart
 from fastapi.responses import FileResponse
 from pydantic import Field
 
@@ -21,6 +22,7 @@ from likeness.studio.workspace import Studio
 
 router = APIRouter(prefix="/runs/{name}", tags=["runs"])
 Epoch = Annotated[int, Field(ge=0, le=10**6)]
+EpochPart = Annotated[int, PathPart(ge=0, le=10**6)]
 Size = Annotated[int | None, Query(description="Side of a small copy in pixels: 128, 256, 512 or 1024.")]
 # A report is a page that somebody's captions are in: it may draw and sound what it holds, and nothing else.
 _REPORT = (
@@ -130,7 +132,7 @@ def choose_epoch(studio: Opened, name: str, asked: Choice) -> RunTold:
 
 
 @router.get("/epochs/{epoch}/file", response_class=FileResponse)
-def get_epoch_file(studio: Opened, name: str, epoch: int, layout: Layout = "diffusers") -> FileResponse:
+def get_epoch_file(studio: Opened, name: str, epoch: EpochPart, layout: Layout = "diffusers") -> FileResponse:
     """The LoRA of an epoch: as it was trained, or in a layout that was asked for before and is ready."""
     path = run_files.checkpoint(studio, name, epoch)
     if layout == "diffusers":
@@ -139,14 +141,14 @@ def get_epoch_file(studio: Opened, name: str, epoch: int, layout: Layout = "diff
 
 
 @router.get("/epochs/{epoch}/layouts/{layout}")
-def get_epoch_layout(studio: Opened, name: str, epoch: int, layout: Layout) -> ConvertedTold:
+def get_epoch_layout(studio: Opened, name: str, epoch: EpochPart, layout: Layout) -> ConvertedTold:
     """Whether it can be fetched in a layout: none (not asked for), made (being made), ready, or failed."""
     run_files.checkpoint(studio, name, epoch)
     return layout_told(layout, layouts.converted(studio, f"run:{name}/{epoch}", layout))
 
 
 @router.post("/epochs/{epoch}/layouts/{layout}", status_code=202)
-def make_epoch_layout(studio: Opened, name: str, epoch: int, layout: Layout) -> ConvertedTold:
+def make_epoch_layout(studio: Opened, name: str, epoch: EpochPart, layout: Layout) -> ConvertedTold:
     """Have it made in a layout, unless it is there or on its way."""
     run_files.checkpoint(studio, name, epoch)
     return layout_told(layout, layouts.convert(studio, f"run:{name}/{epoch}", layout))
