@@ -109,7 +109,7 @@ def judged(run: Path, place: Path, threads: int) -> dict[str, float]:
     set_up_torch(placement, threads)
     judge = ready_judge(place.parent / "judge")
     family = open_family(job.card, placement)
-    readings = list(measure(family, job, judge, finished_epochs(run), quick=True))
+    readings = list(measure(family, job, judge, finished_epochs(run)))
     leak = readings[0].controls.together.mean
     return {
         str(r.epoch): quality(

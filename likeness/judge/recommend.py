@@ -17,6 +17,7 @@ Kind = Literal["underfit", "sweet spot", "overfit", "cannot tell"]
 CLEAR = 2.0  # standard errors that a difference must exceed
 FLOOR_SHARE = 0.05  # of the gain: epochs this close to the lowest held-out loss are as good as it
 LOST_SHARE = 0.5  # of the gain, lost again: overfit from there on. While less is lost, likeness still grows
+LEVELLED = 0.95  # of the likeness gained at most: from there on it hardly grows
 STILL_FALLING = 0.06  # of the gain, made in the last third of the epochs: not done learning
 BETWEEN_RUNS = 0.2  # of the gain, by which two runs of the same settings may differ
 SMALLEST_GAIN = 0.005  # of the loss before training; below it nothing was learned to speak of
@@ -149,12 +150,18 @@ def recommend(evidence: Sequence[EpochEvidence], available: Set[int] | None = No
         return Verdict("underfit", f"Underfit: the held-out loss still falls at the last epoch, {last}; train longer.",
                        taken, flags=flags, reasons=course.reasons())  # fmt: skip
     first, last, overfit = course.sweet_spot()
+    # Where most of the run lies beyond it, that is what should be said first.
+    mostly = overfit is not None and losses.epochs[overfit] <= losses.epochs[-1] / 2
+    late: tuple[str, ...] = ()
+    if overfit is not None and (level := _level_from(evidence)) in losses.epochs[overfit:-1]:
+        late = (f"By that loss the run is overfit from epoch {losses.epochs[overfit]} on, but up to epoch {level} the "
+                "test pictures still show more of what is learned from epoch to epoch.",)  # fmt: skip
+        last = losses.epochs.index(level)
+        overfit = last + 1
     suggested, why = _suggested(evidence, losses.epochs[first : last + 1], available)
     spot = (losses.epochs[first], losses.epochs[last])
     from_epoch = losses.epochs[overfit] if overfit is not None else None
-    reasons = (*course.reasons(), *why)
-    # Where most of the run lies beyond it, that is what should be said first.
-    mostly = from_epoch is not None and from_epoch <= losses.epochs[-1] / 2
+    reasons = (*course.reasons(), *late, *why)
     taken = f"suggested {suggested}" if suggested is not None else "but no file of them is left"
     if mostly:
         words = f"Overfit from epoch {from_epoch}; best: {_span(spot)}, {taken}."
@@ -282,6 +289,18 @@ def _suggested(
         "No measure of pictures chooses within the sweet spot, so the epoch two thirds through is taken: the lowest "
         "held-out loss is where likeness begins to be good, not where it ends.",
     )
+
+
+def _level_from(evidence: Sequence[EpochEvidence]) -> int | None:
+    """The first epoch whose pictures show nearly as much of what is learned as any. None where that is not measured,
+    nothing of it was gained, or it grew over more than half of the run: then nothing tells learning from copying."""
+    by_epoch = {e.epoch: e for e in evidence}
+    for name in _WANTED:
+        values = {epoch: v for epoch, e in sorted(by_epoch.items()) if (v := _value(e, name)) is not None}
+        if 0 in values and len(values) > 1 and (gained := max(values.values()) - values[0]) > 0:
+            level = next(e for e, v in values.items() if e and v >= values[0] + LEVELLED * gained)
+            return level if level <= max(values) / 2 else None
+    return None
 
 
 def _value(e: EpochEvidence, name: str) -> float | None:

@@ -114,6 +114,20 @@ def test_pictures_choose_within_the_sweet_spot_alone() -> None:
     assert "likeness" in verdict.reasons[-1]
 
 
+def test_what_is_learned_after_the_loss_has_turned_counts_where_it_levels_off_soon() -> None:
+    """With a high rate the loss of single pictures turns before the marks of the subject are all there."""
+    likeness = [0.2, 0.5, 0.65, 0.68, 0.7, 0.7, 0.7, 0.7, 0.7]
+    verdict = recommend(planted(SOON_OVER, noise=0.001, likeness=likeness))
+    assert verdict.kind == "overfit" and (verdict.suggested, verdict.overfit_from) == (3, 4)
+    assert "epoch 2 on, but up to epoch 3" in verdict.reasons[2]
+    assert recommend(planted(SOON_OVER, noise=0.001)).suggested == 1
+
+
+def test_a_likeness_that_grows_through_the_run_may_be_copying() -> None:
+    verdict = recommend(planted(SOON_OVER, noise=0.001, likeness=[0.2 + 0.05 * e for e in range(9)]))
+    assert (verdict.suggested, verdict.overfit_from) == (1, 2)
+
+
 def test_an_epoch_of_copies_is_passed_over() -> None:
     evidence = planted(U_SHAPED, noise=0.001, likeness=[0.1 * e for e in range(11)])
     evidence[8] = EpochEvidence(
