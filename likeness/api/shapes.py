@@ -48,17 +48,15 @@ Opened = Annotated[Studio, Depends(_opened)]  # the studio, for a route's parame
 
 def picture_file(path: Path, *, forever: bool = False) -> FileResponse:
     """A picture to be shown, never run: browsers must not take it for a page. `forever`: its URL names its content."""
+    return FileResponse(path, headers=_seen_only(forever))
+
+
+def sound_file(path: Path, media_type: str, *, forever: bool = False) -> FileResponse:
+    """A sound to be heard, never run, as `picture_file` is; browsers may ask for parts of it."""
+    return FileResponse(path, media_type=media_type, headers=_seen_only(forever))
+
+
+def _seen_only(forever: bool) -> dict[str, str]:
     keep = "private, max-age=31536000, immutable" if forever else "private, no-cache"
-    return FileResponse(path, headers={"Cache-Control": keep, "X-Content-Type-Options": "nosniff",
-                                       "Content-Security-Policy": "default-src 'none'; sandbox"})  # fmt: skip
-
-
-_SOUNDS = {".wav": "audio/wav", ".flac": "audio/flac", ".ogg": "audio/ogg", ".mp3": "audio/mpeg"}
-
-
-def sound_file(path: Path, *, forever: bool = False) -> FileResponse:
-    """A sound to be played, in parts where that is asked for; `forever` as for pictures."""
-    keep = "private, max-age=31536000, immutable" if forever else "private, no-cache"
-    return FileResponse(path, media_type=_SOUNDS.get(path.suffix.lower(), "application/octet-stream"),
-                        headers={"Cache-Control": keep, "X-Content-Type-Options": "nosniff",
-                                 "Content-Security-Policy": "default-src 'none'; sandbox"})  # fmt: skip
+    return {"Cache-Control": keep, "X-Content-Type-Options": "nosniff",
+            "Content-Security-Policy": "default-src 'none'; sandbox"}  # fmt: skip

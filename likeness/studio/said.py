@@ -39,6 +39,13 @@ class Speech:
         return mapping(self.job.extra.get("request"))
 
     @property
+    def sound(self) -> Path:
+        """Raises NotFound where it is not there."""
+        if self.path is None:
+            raise NotFound(f"speech: nothing is to be heard ({self.job.state}). Fix: wait for it, or ask for it again")
+        return self.path
+
+    @property
     def media_type(self) -> str:
         return FORMATS[self.format]
 

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Select, func, or_, select
+from sqlalchemy import Select, func, or_, select, true
 from sqlalchemy import delete as delete_rows
 from sqlalchemy.orm import Session
 
@@ -130,6 +130,8 @@ def keep_epoch(studio: Studio, run_name: str, epoch: int | None, name: str) -> V
     kept = record(studio, voice)
     told = kept.values.get("epoch")
     voice.epoch = told if isinstance(told, int) else epoch
+    if voice.epoch and (first := next((folder / "samples" / f"epoch-{voice.epoch:03d}").glob("prompt-1-*.wav"), None)):
+        shutil.copyfile(first, studio.voices / voice.id / SAMPLE)
     return add(studio, voice)
 
 
@@ -225,7 +227,7 @@ def _where(query: Select[Any], words: str, tag: str | None, archived: bool, binn
 def tags(studio: Studio) -> dict[str, int]:
     """Tags of all voices outside of archive and bin, with how many have each, most first."""
     each = func.json_each(Voice.tags).table_valued("value")
-    query = select(each.c.value, func.count()).select_from(Voice, each)
+    query = select(each.c.value, func.count()).select_from(Voice).join(each, true())
     query = query.where(Voice.deleted.is_(None), Voice.archived.is_(False)).group_by(each.c.value)
     with studio.database.reading() as session:
         rows = [(str(row[0]), int(row[1])) for row in session.execute(query)]

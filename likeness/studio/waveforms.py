@@ -11,6 +11,7 @@ from likeness import durable
 SIDE = 512  # pixels
 _BARS, _MARGIN, _TALLEST = 32, 40, 0.62
 _BACK, _TOP, _BOTTOM = (24, 26, 38), (129, 161, 255), (177, 120, 255)
+_SECONDS = 4  # from the start, so that syllables can be seen
 _DRAWN_AT = 2  # times the size, then made smaller: smooth edges
 
 
@@ -40,7 +41,7 @@ def _loudness(sound: Path) -> list[float] | None:
         with wave.open(str(sound)) as opened:
             if opened.getsampwidth() != 2:
                 return None
-            data = opened.readframes(opened.getnframes())
+            data = opened.readframes(_SECONDS * opened.getframerate())
     except (OSError, EOFError, wave.Error, RuntimeError):
         return None
     samples = np.frombuffer(data[: len(data) // 2 * 2], "<i2").astype(np.float64)

@@ -11,7 +11,7 @@ import pytest
 
 from likeness.errors import Conflict, InputError
 from likeness.store.tables import Model
-from likeness.studio import bundles, library, models
+from likeness.studio import bundles, library, models, sealed
 from likeness.studio.library import Filter
 from likeness.studio.models import Words
 from likeness.studio.workspace import Studio
@@ -158,7 +158,7 @@ CHANGES: dict[str, tuple[Callable[[Parts], Parts], str]] = {
     "another version": (lambda p: {**p, "manifest.json": b'{"format": "likeness-bundle", "version": 2}'}, "upgrade"),
     "another format": (lambda p: {**p, "manifest.json": b'{"format": "zip", "version": 1}'}, "no bundle of Likeness"),
     "run settings that are a list": (lambda p: {**p, "run.json": b"[]"}, "no JSON object"),
-    "a huge text": (lambda p: {**p, "run.json": b" " * (bundles.MOST_TEXT_BYTES + 1)}, "more than any bundle"),
+    "a huge text": (lambda p: {**p, "run.json": b" " * (sealed.MOST_TEXT_BYTES + 1)}, "more than any bundle"),
     "too many files": (
         lambda p: p | {f"examples/{n:016x}.png": b"x" for n in range(bundles.MOST_FILES)}, "more than any bundle"),
 }  # fmt: skip

@@ -11,11 +11,13 @@ from likeness.api.routes import (
     machine,
     merges,
     models,
+    recordings,
     run_results,
     runs,
     settings,
     shares,
     voice_runs,
+    voices,
 )
 
 ROUTERS = (
@@ -34,4 +36,6 @@ ROUTERS = (
     run_results.router,
     shares.router,
     voice_runs.router,
+    recordings.router,
+    voices.router,
 )

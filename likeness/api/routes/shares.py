@@ -1,10 +1,11 @@
-"""Links by which a model may be looked at without a key."""
+"""Links by which a model or a voice may be looked at without a key."""
 
 from fastapi import APIRouter, Request, Response
 from pydantic import Field
 
 from likeness.api.shapes import Asked, Opened, Told
-from likeness.studio import models, shares
+from likeness.studio import models, shares, voices
+from likeness.studio.shares import Link
 
 router = APIRouter(tags=["shares"])
 
@@ -15,7 +16,8 @@ class ShareAsked(Asked):
 
 class ShareTold(Told):
     id: str
-    model_id: str
+    model_id: str | None = Field(description="None where it leads to a voice.")
+    voice_id: str | None
     created: float
     expires: float
 
@@ -33,12 +35,21 @@ class SharesTold(Told):
 @router.post("/models/{model_id}/shares", status_code=201)
 def share_model(request: Request, response: Response, studio: Opened, model_id: str, asked: ShareAsked) -> LinkTold:
     """Make a link: whoever has it sees and fetches the model, until it expires or is revoked."""
-    link = shares.share(studio, model_id, asked.days)
+    return _told(request, response, shares.share(studio, model_id, asked.days))
+
+
+@router.post("/voices/{voice_id}/shares", status_code=201)
+def share_voice(request: Request, response: Response, studio: Opened, voice_id: str, asked: ShareAsked) -> LinkTold:
+    """Make a link: whoever has it hears and fetches the voice, until it expires or is revoked."""
+    return _told(request, response, shares.share_voice(studio, voice_id, asked.days))
+
+
+def _told(request: Request, response: Response, link: Link) -> LinkTold:
     row = link.share
     response.headers["Cache-Control"] = "no-store"  # nor is the answer kept for an idempotency key
     return LinkTold(
-        id=row.id, model_id=row.model_id, created=row.created, expires=row.expires, token=link.token, path=link.path,
-        url=f"{str(request.base_url).rstrip('/')}{link.path}",
+        id=row.id, model_id=row.model_id, voice_id=row.voice_id, created=row.created, expires=row.expires,
+        token=link.token, path=link.path, url=f"{str(request.base_url).rstrip('/')}{link.path}",
     )  # fmt: skip
 
 
@@ -47,6 +58,13 @@ def list_model_shares(studio: Opened, model_id: str) -> SharesTold:
     """Links to a model that work still."""
     models.get(studio, model_id)
     return SharesTold(shares=[ShareTold.model_validate(row) for row in shares.listed(studio, model_id)])
+
+
+@router.get("/voices/{voice_id}/shares")
+def list_voice_shares(studio: Opened, voice_id: str) -> SharesTold:
+    """Links to a voice that work still."""
+    found = voices.get(studio, voice_id)
+    return SharesTold(shares=[ShareTold.model_validate(row) for row in shares.listed(studio, voice_id=found.id)])
 
 
 @router.get("/shares")
