@@ -22,6 +22,8 @@ from likeness.errors import InputError, LikenessError
 from likeness.mcp.dataset_tools import DatasetTools
 from likeness.mcp.library_tools import LibraryTools
 from likeness.mcp.training_tools import TrainingTools
+from likeness.mcp.voice_tools import VoiceTools
+from likeness.mcp.voice_training_tools import VoiceTrainingTools
 from likeness.service.machine import devices
 from likeness.studio import trust
 from likeness.studio.endings import ENDINGS
@@ -29,23 +31,32 @@ from likeness.studio.supervisor import Supervisor
 from likeness.studio.workspace import Studio
 
 RETRY_SECONDS = 5.0  # between tries to run the queue, where somebody else does
-INSTRUCTIONS = """Likeness teaches image models a character, a style, a product, a place or an edit, as a LoRA.
+INSTRUCTIONS = """Likeness teaches image models a character, a style, a product, a place or an edit, as a LoRA. It also
+makes voices that say any text like a speaker.
 
 The way: inspect_machine and list_bases → create_dataset (10-30 pictures) → auto_caption or edit_captions →
 check_dataset and fix_dataset until nothing important is left → plan_training (read findings and cost) →
 start_training with the plan's config and digest → follow until it has finished → view_run, judge the epochs' pictures
 and the scorecard → choose_epoch → generate with its LoRA and trigger → export_model.
 
+A voice: add_recordings (10-20 s of one person), mend what is found → clone_voice with the speaker's own statement of
+consent → say. A trained one: add_recordings for training (minutes, with what is said) → plan_voice_training →
+start_voice_training → follow → view_voice_run, listen → keep_voice → say. Made speech is marked: verify_speech.
+
 Trainings go on when this conversation ends. Nothing is deleted by these tools, and fix_dataset can undo.
 """
 _LOOKS = {
     "inspect_machine", "list_bases", "list_studio", "view_dataset", "check_dataset", "view_run", "follow",
+    "list_voices", "view_voice_run",
 }  # fmt: skip
 
 
 def build(studio: Studio, *, local: bool) -> MCPServer[Any]:
     """`local`: callers sit at this machine, and may name its folders."""
-    rooms = (DatasetTools(studio, local), TrainingTools(studio), LibraryTools(studio, local))
+    rooms = (
+        DatasetTools(studio, local), TrainingTools(studio), LibraryTools(studio, local), VoiceTools(studio, local),
+        VoiceTrainingTools(studio, local),
+    )  # fmt: skip
     tools = [
         _tool(getattr(room, name), local)  # in the order in which they are written
         for room in rooms

@@ -31,7 +31,7 @@ from likeness.service.costs import Figure
 from likeness.service.machine import machine
 from likeness.studio import bases, comparing, datasets, models, queue, run_files, runs
 from likeness.studio.file_names import file_stem
-from likeness.studio.run_summaries import job_of
+from likeness.studio.run_summaries import job_of, pictures_only
 from likeness.studio.run_views import RunView
 from likeness.studio.workspace import Studio
 
@@ -184,6 +184,7 @@ class TrainingTools:
         Judge: is it the subject, does it follow the prompt, is it sharp, and not a copy of a training picture? A good
         epoch is often before the last.
         """
+        pictures_only(self.studio, run)
         view = runs.view(self.studio, run)
         seen = _whole(view)
         wanted = [

@@ -1,4 +1,5 @@
-"""Files from URLs, put into datasets and into the library. Where they may come from is for the settings to say."""
+"""Files from URLs, put into datasets, among the recordings and into the library. Where they may come from is for the
+settings to say."""
 
 import tempfile
 import time
@@ -8,17 +9,19 @@ from pathlib import Path
 from likeness.dataset.wording import one_line
 from likeness.errors import InputError
 from likeness.store.tables import Model
-from likeness.studio import bundles, models, outside, preferences
+from likeness.studio import bundles, models, outside, preferences, recordings
 from likeness.studio.datasets import arrivals, get
 from likeness.studio.datasets.arrivals import Arrived
 from likeness.studio.outside import Fetched, Limits
+from likeness.studio.recordings import Recording
 from likeness.studio.workspace import Studio
 
 MOST_URLS = 100  # at a time
 _ENDINGS = {
     "image/jpeg": ".jpg", "image/png": ".png", "image/webp": ".webp", "image/heic": ".heic", "image/gif": ".gif",
     "application/zip": ".zip", "application/x-zip-compressed": ".zip", "application/x-tar": ".tar",
-    "text/plain": ".txt",
+    "text/plain": ".txt", "audio/wav": ".wav", "audio/x-wav": ".wav", "audio/flac": ".flac", "audio/ogg": ".ogg",
+    "audio/mpeg": ".mp3",
 }  # fmt: skip
 
 
@@ -55,6 +58,14 @@ def into_library(studio: Studio, url: str) -> Model:
         if name.lower().endswith((bundles.SUFFIX, ".zip")):
             return bundles.import_bundle(studio, file)
         return models.import_lora(studio, file, name)
+
+
+def into_recordings(studio: Studio, url: str) -> Recording:
+    """Fetch a recording. Raises InputError."""
+    with tempfile.TemporaryDirectory(dir=_room(studio), prefix="import-") as place:
+        file = Path(place) / "file"
+        found = outside.fetch(url, file, _limits(studio))
+        return recordings.receive_copy(studio, file, _named(found, "recording"))
 
 
 def _limits(studio: Studio) -> Limits:

@@ -27,7 +27,7 @@ from likeness.studio.file_names import file_stem
 from likeness.studio.generations import in_fields
 from likeness.studio.queue import Entry
 from likeness.studio.supervisor import Ending
-from likeness.studio.uploads import Incoming
+from likeness.studio.uploads import Incoming, receiving
 from likeness.studio.workspace import Studio
 
 Purpose = Literal["instant", "trained"]
@@ -68,6 +68,16 @@ def receive(studio: Studio, incoming: Incoming) -> Recording:
         raise InputError(f"file: {one_line(incoming.name)[:100]} is empty. Fix: record again")
     incoming.flush()
     return _keep(studio, incoming.path, f"{file_stem(Path(incoming.name).stem, 'recording')}{suffix}")
+
+
+def receive_copy(studio: Studio, source: Path, name: str) -> Recording:
+    """As `receive`, of a file that is here; it stays. `name`: as its owner calls it. Raises InputError."""
+    if not source.is_file():
+        raise NotFound(f"file: {one_line(str(source))[:200]} is not there. Fix: give the path of a recording")
+    with receiving(studio, name, MOST_BYTES, source.stat().st_size) as incoming, source.open("rb") as f:
+        while piece := f.read(1 << 20):
+            incoming.write(piece)
+        return receive(studio, incoming)
 
 
 def _keep(studio: Studio, source: Path, name: str, recording_id: str = "") -> Recording:

@@ -78,7 +78,7 @@ def with_agent(studio: Studio, way: Callable[[Agent], Awaitable[None]], *, local
 def test_every_tool_says_what_it_does_and_what_it_answers(studio: Studio) -> None:
     async def way(agent: Agent) -> None:
         tools = (await agent.client.list_tools()).tools
-        assert [t.name for t in tools][:2] == ["create_dataset", "add_pictures"] and 15 <= len(tools) <= 22
+        assert [t.name for t in tools][:2] == ["create_dataset", "add_pictures"] and 25 <= len(tools) <= 34
         for tool in tools:
             assert tool.description and len(tool.description) > 40 and tool.output_schema, tool.name
             assert tool.input_schema["additionalProperties"] is False
