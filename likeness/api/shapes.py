@@ -51,9 +51,16 @@ def picture_file(path: Path, *, forever: bool = False) -> FileResponse:
     return FileResponse(path, headers=_seen_only(forever))
 
 
-def sound_file(path: Path, media_type: str, *, forever: bool = False) -> FileResponse:
-    """A sound to be heard, never run, as `picture_file` is; browsers may ask for parts of it."""
-    return FileResponse(path, media_type=media_type, headers=_seen_only(forever))
+_SOUNDS = {
+    ".wav": "audio/wav", ".wave": "audio/wav", ".flac": "audio/flac", ".ogg": "audio/ogg", ".oga": "audio/ogg",
+    ".opus": "audio/ogg", ".mp3": "audio/mpeg",
+}  # fmt: skip
+
+
+def sound_file(path: Path, *, forever: bool = False) -> FileResponse:
+    """A sound to be played, in parts where that is asked for; never run, and `forever`, as for pictures."""
+    kind = _SOUNDS.get(path.suffix.lower(), "application/octet-stream")
+    return FileResponse(path, media_type=kind, headers=_seen_only(forever))
 
 
 def _seen_only(forever: bool) -> dict[str, str]:

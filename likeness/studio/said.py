@@ -18,8 +18,7 @@ from likeness.studio.supervisor import Ending
 from likeness.studio.workspace import Studio
 
 VERB, SUBJECT, FORGOTTEN = "voice-say", "voice:", "forgotten speech"
-FORMATS = {suffix.removeprefix("."): kind for suffix, kind in zip(
-    WRITES, ("audio/wav", "audio/flac", "audio/ogg", "audio/mpeg"), strict=True)}  # fmt: skip
+FORMATS = tuple(suffix.removeprefix(".") for suffix in WRITES)
 _OPTION = re.compile(r"--([a-z]+)")
 
 
@@ -44,10 +43,6 @@ class Speech:
         if self.path is None:
             raise NotFound(f"speech: nothing is to be heard ({self.job.state}). Fix: wait for it, or ask for it again")
         return self.path
-
-    @property
-    def media_type(self) -> str:
-        return FORMATS[self.format]
 
 
 def sound_path(studio: Studio, job_id: str, format_: str) -> Path:

@@ -16,8 +16,6 @@ from likeness.studio.uploads import Incoming
 
 router = APIRouter(prefix="/recordings", tags=["recordings"])
 UPLOADS = "recordings"  # whose the files are that come in
-# By ending: what a browser plays it as.
-SOUNDS = {".wav": "audio/wav", ".wave": "audio/wav", ".flac": "audio/flac", ".mp3": "audio/mpeg"}
 
 Purpose = Literal["instant", "trained"]
 
@@ -102,8 +100,7 @@ def delete_recording(studio: Opened, recording_id: str) -> None:
 @router.get("/{recording_id}/file", response_class=FileResponse)
 def get_recording_file(studio: Opened, recording_id: str) -> FileResponse:
     """The sound as it came."""
-    path = recordings.get(studio, recording_id).path
-    return sound_file(path, SOUNDS.get(path.suffix, "audio/ogg"), forever=True)
+    return sound_file(recordings.get(studio, recording_id).path, forever=True)
 
 
 @router.post("/{recording_id}/mend", status_code=202)

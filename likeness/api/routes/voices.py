@@ -263,14 +263,14 @@ def duplicate_voice(studio: Opened, voice_id: str, asked: Duplicate) -> VoiceTol
 def get_reference(studio: Opened, voice_id: str) -> FileResponse:
     """The part of the recording that it was made from."""
     voice = voices.get(studio, voice_id, binned=True)
-    return sound_file(voices.file_of(studio, voice, REFERENCE), "audio/wav")
+    return sound_file(voices.file_of(studio, voice, REFERENCE))
 
 
 @router.get("/voices/{voice_id}/sample", response_class=FileResponse)
 def get_sample(studio: Opened, voice_id: str) -> FileResponse:
     """A sentence that it says."""
     voice = voices.get(studio, voice_id, binned=True)
-    return sound_file(voices.file_of(studio, voice, SAMPLE), "audio/wav")
+    return sound_file(voices.file_of(studio, voice, SAMPLE))
 
 
 @router.get("/voices/{voice_id}/thumbnail", response_class=FileResponse)
@@ -320,7 +320,7 @@ def get_speech(studio: Opened, speech_id: str) -> SpeechTold:
 def get_speech_file(studio: Opened, speech_id: str) -> FileResponse:
     """The sound."""
     found = voices.speech(studio, speech_id)
-    return sound_file(found.sound, found.media_type, forever=True)
+    return sound_file(found.sound, forever=True)
 
 
 @router.delete("/speech/{speech_id}", status_code=204)

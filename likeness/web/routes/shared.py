@@ -51,7 +51,7 @@ def _voice(studio: Studio, voice: Voice) -> dict[str, Any]:
 @router.get("/{token}/sample", response_class=FileResponse)
 def get_shared_sample(studio: Opened, token: str) -> FileResponse:
     voice, _ = shares.shared_voice(studio, token)
-    return sound_file(voices.file_of(studio, voice, SAMPLE), "audio/wav")
+    return sound_file(voices.file_of(studio, voice, SAMPLE))
 
 
 @router.get("/{token}/pictures/{file_name}", response_class=FileResponse)
