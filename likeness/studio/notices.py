@@ -176,7 +176,10 @@ def page_of(job: Job, address: str) -> str:
         return f"{address}/library/{job.id}"
     if kind == "generation" and job.state != "failed":
         return f"{address}/generate"
-    room = {"run": "runs", "dataset": "datasets", "model": "library", "publish": "library"}.get(kind)
+    if kind == "voices" and job.state == "finished":
+        return f"{address}/voices/{job.extra.get('voice_id')}"
+    rooms = {"run": "runs", "dataset": "datasets", "model": "library", "publish": "library", "voice": "voices"}
+    room = rooms.get(kind)
     return f"{address}/{room}/{quote(name)}" if room and name else f"{address}/queue/{job.id}"
 
 

@@ -35,6 +35,7 @@ HEADERS = {
     "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
+    "Permissions-Policy": "microphone=(self), camera=(), geolocation=()",  # to record a voice, for our own pages alone
     "Cache-Control": "no-store",
 }
 NAV = (
@@ -42,6 +43,7 @@ NAV = (
     ("/runs", "Runs", "runs"),
     ("/datasets", "Datasets", "datasets"),
     ("/library", "Library", "library"),
+    ("/voices", "Voices", "voices"),
     ("/generate", "Generate", "generate"),
     ("/queue", "Queue", "queue"),
     ("/settings", "Settings", "settings"),

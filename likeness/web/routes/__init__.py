@@ -13,6 +13,10 @@ from likeness.web.routes import (
     settings,
     shared,
     train,
+    voice_new,
+    voice_run,
+    voice_train,
+    voices,
 )
 
 PAGES = (
@@ -24,6 +28,10 @@ PAGES = (
     library.router,
     generate.router,
     merge.router,
+    voice_new.router,  # before the pages of single voices: its addresses are no ids
+    voice_train.router,
+    voice_run.router,
+    voices.router,
     shared.router,
     queue.router,
     settings.router,

@@ -23,11 +23,12 @@ from likeness.service.conversions import Layout
 from likeness.service.evaluations import Protocol, table_of
 from likeness.service.numbers import parse_numbers
 from likeness.service.pictures import parse_strengths
-from likeness.studio import comparing, layouts, models, queue, run_bin, run_files, runs
+from likeness.studio import comparing, layouts, models, queue, run_bin, run_files, run_summaries, runs
 from likeness.studio.run_events import GOING
 from likeness.studio.runs import RunView
 from likeness.studio.workspace import Studio
 from likeness.web.pages import environment, go, page, part, said
+from likeness.web.routes import voice_run
 
 router = APIRouter()
 LIVE_SECONDS = 1.0  # between looks at a run, for all who follow it
@@ -75,6 +76,8 @@ def _listed(studio: Studio, view: str) -> dict[str, Any]:
 
 @router.get("/runs/{name}")
 def show_run(request: Request, studio: Opened, name: str) -> HTMLResponse:
+    if run_summaries.kind_of(runs.folder_of(studio, name)) == run_summaries.VOICE:
+        return voice_run.show(request, studio, name)
     return page(request, "run.html", **_shown(studio, name), **_beside(studio, name))
 
 

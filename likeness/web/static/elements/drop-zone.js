@@ -3,6 +3,7 @@
 // Files and folders, dropped or chosen, are sent one after the other, each by PUT of the file itself to `action` + its
 // name (with the folders that it lay in), large ones in pieces with Content-Range. A connection that breaks is tried
 // again: HEAD of the same address asks how many bytes have arrived (Upload-Offset). A refusal is told beside the file.
+// Tells 'offered' of each file before (detail: file, name), which may be prevented: then it is not sent.
 // Tells 'uploaded' for each file (detail: name, answer) and 'settled' when none is left (detail: done, failed).
 // htmx may listen: hx-trigger="settled from:#zone".
 "use strict";
@@ -56,6 +57,7 @@
         const name = path.replace(/^\/+/, "")
         if (name.split("/").some((step) => step.startsWith("."))) continue
         if (name.includes("/") && !this.#accepted(file)) continue
+        if (!this.dispatchEvent(new CustomEvent("offered", { detail: { file, name }, bubbles: true, cancelable: true }))) continue
         this.#files.push({ file, name, state: "waiting", sent: 0, words: bytes(file.size), row: null })
       }
       this.#draw()
