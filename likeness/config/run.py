@@ -8,6 +8,7 @@ from likeness.config.data import DataConfig
 from likeness.config.hardware import HardwareConfig
 from likeness.config.lora import LoraConfig
 from likeness.config.model import ModelConfig
+from likeness.config.names import MOST_NAME, NAME, NAME_FORM
 from likeness.config.optim import OptimConfig
 from likeness.config.sampling import SamplingConfig
 from likeness.config.scorecard import ScorecardConfig
@@ -23,10 +24,10 @@ class RunConfig(BaseModel):
 
     name: str = Field(
         min_length=1,
-        max_length=100,
-        pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$",
+        max_length=MOST_NAME,
+        pattern=NAME,
         description="Name of the run and of its folder.",
-        json_schema_extra={"form": "letters, digits, '.', '_' and '-', and should not start with '.'"},
+        json_schema_extra={"form": NAME_FORM},
     )
     kind: Literal["character", "style", "product", "environment", "edit"] = Field(
         default="character", description="What is learned. 'edit' learns from pairs of pictures before and after."

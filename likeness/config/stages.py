@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from likeness.config.names import NAME, NAME_FORM
 from likeness.config.section import SECTION
 
 
@@ -15,9 +16,9 @@ class StageConfig(BaseModel):
     name: str = Field(
         min_length=1,
         max_length=40,
-        pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$",
+        pattern=NAME,
         description="Name of the stage; the run's name is put before it.",
-        json_schema_extra={"form": "letters, digits, '.', '_' and '-', and should not start with '.'"},
+        json_schema_extra={"form": NAME_FORM},
     )
     go_on_from: Literal["last", "suggested"] | int = Field(
         default="last",

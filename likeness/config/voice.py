@@ -7,13 +7,13 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from likeness.config.hardware import HardwareConfig
+from likeness.config.names import MOST_NAME, NAME
 from likeness.config.optim import OptimConfig
 from likeness.config.section import SECTION
 
 RECORD = "voice.json"
 REFERENCE = "reference.wav"  # the part of the recording that the clone was made from
 SAMPLE = "sample.wav"  # a sentence that the voice says, to be heard before it is used
-NAME = r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$"
 LEAST_CONSENT = 12  # characters; "yes" states nothing
 LESSON_SECONDS = (0.5, 30.0)  # of one recording that a voice is trained on, from and to
 
@@ -78,7 +78,7 @@ class VoiceRecord(BaseModel):
     model_config = SECTION
 
     version: int = 1
-    name: str = Field(pattern=NAME, max_length=100)
+    name: str = Field(pattern=NAME, max_length=MOST_NAME)
     engine: Engine
     language: str = "en-us"
     consent: Consent
@@ -158,7 +158,7 @@ class VoiceRunConfig(BaseModel):
 
     model_config = SECTION
 
-    name: str = Field(min_length=1, max_length=100, pattern=NAME, description="Name of the run and of the voice.")
+    name: str = Field(min_length=1, max_length=MOST_NAME, pattern=NAME, description="Name of the run and of the voice.")
     kind: Literal["voice"] = "voice"
     base: str = Field(min_length=1, description="Pocket TTS: a hub repository or a folder.")
     consent: str = Field(

@@ -1,7 +1,6 @@
 """Comparisons of a run's pictures: what is shown, what has to be drawn for it, and views that can be opened again."""
 
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from itertools import product
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from likeness import durable
+from likeness.config.names import is_name
 from likeness.errors import InputError
 from likeness.report.comparison import Comparison, Row, save_picture, write_page
 from likeness.service.pictures import Album, Shot, as_job, check_seeds
@@ -17,7 +17,6 @@ from likeness.service.workers import Order
 
 FOLDER = "comparisons"  # in the run
 LATEST = "latest"  # name of what is not saved under one
-_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 
 
 @dataclass(frozen=True)
@@ -130,7 +129,7 @@ def _view_in(tree: dict[str, Any]) -> View:
 
 
 def _view_path(run: Path, name: str) -> Path:
-    if not _NAME.fullmatch(name) or name == LATEST:
+    if not is_name(name) or name == LATEST:
         raise InputError(f"'{name}' is no name for a view. Fix: letters, digits, '.', '_' and '-', and not '{LATEST}'")
     return run / FOLDER / f"{name}.json"
 

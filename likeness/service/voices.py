@@ -13,6 +13,7 @@ from typing import Literal
 from pydantic import ValidationError
 
 from likeness import durable
+from likeness.config.names import NAME_FORM, is_name
 from likeness.config.voice import ENGINES, LEAST_CONSENT, RECORD, Consent, VoiceRecord
 from likeness.errors import Conflict, InputError, NotFound
 from likeness.service.numbers import hardware
@@ -231,10 +232,8 @@ def keep(voice: Path, name: str, shelf: Path) -> Path:
 
 
 def _check_name(name: str) -> None:
-    if not name or len(name) > 100 or name.startswith(".") or not all(c.isalnum() or c in "._-" for c in name):
-        raise InputError(f"--name: '{name}' cannot be a name. Fix: letters, digits, '.', '_' and '-'")
-    if not name.isascii():
-        raise InputError(f"--name: '{name}' cannot be a name. Fix: letters from a to z")
+    if not is_name(name):
+        raise InputError(f"--name: '{name}' cannot be a name. Fix: {NAME_FORM}")
 
 
 def consent_of(statement: str) -> Consent:

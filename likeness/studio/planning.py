@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from likeness import durable
 from likeness.config.caption import OLLAMA, OPENAI
 from likeness.config.document import YAML_SCALARS
+from likeness.config.names import is_name
 from likeness.config.plan import Plan, Suggestion
 from likeness.config.run import RunConfig
 from likeness.config.tree import section_at
@@ -29,7 +30,6 @@ from likeness.studio.references import Used, resolve
 from likeness.studio.workspace import Studio
 
 MOST_DRAFTS = 200  # settings files that are kept of plans
-_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 _CHECK_COMMAND = re.compile(r"see all with `likeness dataset check [^`]*`")
 
 
@@ -131,7 +131,7 @@ def _ordered(value: Any, key: tuple[str | int, ...]) -> Any:
 
 def _keep_draft(studio: Studio, name: Any, text: str) -> Path:
     """The settings as a file. It is called as the run: where each setting was written is kept in `run.json`."""
-    stem = name if isinstance(name, str) and _NAME.fullmatch(name) else "run"
+    stem = name if isinstance(name, str) and is_name(name) else "run"
     folder = studio.root / "drafts" / hashlib.sha256(text.encode()).hexdigest()[:16]
     durable.write_text(folder / f"{stem}.yaml", text)
     drafts = sorted(folder.parent.iterdir(), key=lambda path: path.stat().st_mtime)
