@@ -33,6 +33,7 @@ WAITS = (0.2, 1.0, 3.0)  # seconds before each further try of what was cut off
 PIECE_BYTES = 1 << 20
 ENDED = ("finished", "failed", "canceled", "paused")
 Layout = Literal["diffusers", "comfyui", "bfl", "kohya", "peft"]
+Purpose = Literal["instant", "trained"]  # of recordings: to be cloned in seconds, or to be trained on
 
 
 class ApiProblem(Exception):
@@ -189,6 +190,76 @@ class Generation(_Told):
     pictures: list[Drawn]
     total: int
     warnings: list[str]
+
+
+class Recording(_Told):
+    """A sound to make a voice of. `checked`: purpose, figures and findings of the last check."""
+
+    id: str
+    name: str
+    seconds: float | None = None
+    checked: dict[str, Any] = {}
+
+
+class Voice(_Told):
+    id: str
+    name: str
+    engine: str
+    language: str
+    origin: str
+    tags: list[str]
+    run: str | None = None
+    epoch: int | None = None
+
+
+class Speech(_Told):
+    """A text that was given to a voice; `ready` when its sound can be fetched."""
+
+    job: Job
+    voice_id: str
+    text: str
+    format: str
+    ready: bool
+
+
+class VoicePlan(_Told):
+    """The training of a voice that could be started. `config` and `digest` start exactly this."""
+
+    digest: str
+    name: str
+    name_taken: bool
+    config: dict[str, Any]
+    recordings: int
+    held_out: int
+    epochs: int
+    steps: int
+    findings: list[dict[str, Any]]
+    notes: list[str]
+
+
+class VoiceEpoch(_Told):
+    """Epoch 0 is the untrained base. `sounds`: test sentences by their number, each with its figures."""
+
+    epoch: int
+    finished: bool
+    sounds: list[dict[str, Any]]
+    figures: dict[str, float]
+
+
+class VoiceRun(_Told):
+    """The training of a voice; `run` is what it has in common with others, `sentence` what its figures say."""
+
+    run: dict[str, Any]
+    sentences: list[str]
+    epochs: list[VoiceEpoch]
+    figures: list[dict[str, str]]
+    sentence: str
+    suggested: int | None = None
+    chosen: int | None = None
+
+    @property
+    def summary(self) -> Run:
+        return Run.model_validate(self.run["summary"])
 
 
 @dataclass(frozen=True)
@@ -416,6 +487,143 @@ class Client:
         """Queue a merge; the job's result tells the id of the new model."""
         uses = [{"lora": use} if isinstance(use, str) else use for use in loras]
         return Job.model_validate(self._send("POST", "/merges", {"name": name, "loras": uses, **settings})["job"])
+
+    # --- recordings
+
+    def upload_recording(self, file: Path, name: str = "") -> Recording:
+        """Send a sound, in pieces if it is cut off. WAV, FLAC, Ogg or MP3."""
+        return Recording.model_validate(self._upload(f"/recordings/uploads/{quote(name or file.name, safe='')}", file))
+
+    def recordings(self, limit: int = 50) -> list[Recording]:
+        return _all(Recording, self._get("/recordings", limit=limit)["recordings"])
+
+    def recording(self, recording_id: str) -> Recording:
+        return Recording.model_validate(self._get(f"/recordings/{_part(recording_id)}"))
+
+    def delete_recording(self, recording_id: str) -> None:
+        """For good; voices that were made of it stay."""
+        self._send("DELETE", f"/recordings/{_part(recording_id)}")
+
+    def download_recording(self, recording_id: str, to: Path) -> Path:
+        return self._download(f"/recordings/{_part(recording_id)}/file", to)
+
+    def check_recordings(self, recordings: Sequence[str], purpose: Purpose = "instant") -> Job:
+        """Queue a check; the job's result has findings for each, the worst first, each with its fix."""
+        body = {"recordings": list(recordings), "purpose": purpose}
+        return Job.model_validate(self._send("POST", "/recordings/check", body))
+
+    def mend(self, recording_id: str, purpose: Purpose = "instant") -> Job:
+        """Queue a mended copy; the job's result tells the id of the new `recording`."""
+        return Job.model_validate(self._send("POST", f"/recordings/{_part(recording_id)}/mend", {"purpose": purpose}))
+
+    def verify(self, recording_id: str) -> Job:
+        """Ask whether a sound is made speech: `made` in the job's result."""
+        return Job.model_validate(self._send("POST", f"/recordings/{_part(recording_id)}/verify"))
+
+    # --- voices
+
+    def voice_engines(self) -> dict[str, Any]:
+        """What voices can speak with, and the languages of the default engine."""
+        return self._get("/voice-engines")
+
+    def clone(self, name: str, recordings: Sequence[str], consent: str, **settings: Any) -> Job:
+        """Queue a voice to be made of recordings; the job's result tells its `voice_id`. `consent`: who is heard, and
+        that they agree; settings such as engine, language, base, tags."""
+        body = {"name": name, "recordings": list(recordings), "consent": consent, **settings}
+        return Job.model_validate(self._send("POST", "/voices", body))
+
+    def voices(self, search: str = "", limit: int = 60, **query: Any) -> list[Voice]:
+        """`query`: tag, archived, binned, offset."""
+        return _all(Voice, self._get("/voices", search=search, limit=limit, **query)["voices"])
+
+    def voice(self, voice: str) -> Voice:
+        """By id or name, with its consent."""
+        return Voice.model_validate(self._get(f"/voices/{_part(voice)}"))
+
+    def change_voice(self, voice: str, **changes: Any) -> Voice:
+        """`changes`: name, description, tags, archived."""
+        return Voice.model_validate(self._send("PATCH", f"/voices/{_part(voice)}", changes))
+
+    def duplicate_voice(self, voice: str, name: str = "") -> Voice:
+        return Voice.model_validate(self._send("POST", f"/voices/{_part(voice)}/duplicate", {"name": name}))
+
+    def delete_voice(self, voice: str) -> Voice:
+        """Into the bin; `restore_voice` takes it out, `remove_voice` for good."""
+        return Voice.model_validate(self._send("DELETE", f"/voices/{_part(voice)}"))
+
+    def restore_voice(self, voice_id: str) -> Voice:
+        return Voice.model_validate(self._send("POST", f"/voices/{_part(voice_id)}/restore"))
+
+    def remove_voice(self, voice_id: str) -> None:
+        """Out of the bin for good, with all it said."""
+        self._send("POST", f"/voices/{_part(voice_id)}/remove")
+
+    def share_voice(self, voice: str, days: float = 7) -> str:
+        """The address of a link by which anybody hears and fetches it, for so long."""
+        return self._send("POST", f"/voices/{_part(voice)}/shares", {"days": days})["url"]
+
+    def import_voice(self, file: Path, base: str | None = None) -> Voice:
+        """A bundle (.likeness-voice) that another studio made."""
+        query = f"?base={_part(base)}" if base else ""
+        return Voice.model_validate(self._upload(f"/voices/imports/{_part(file.name)}{query}", file))
+
+    def download_voice(
+        self, voice: str, to: Path, what: Literal["bundle", "reference", "sample", "thumbnail"] = "bundle"
+    ) -> Path:
+        """Everything in one file, the recording it was made from, a sentence that it says, or its waveform drawn."""
+        return self._download(f"/voices/{_part(voice)}/{what}", to)
+
+    def say(self, voice: str, text: str, **settings: Any) -> Speech:
+        """Queue a text to be spoken; settings such as speed, strength, seed, format. Then `wait` for its job."""
+        return Speech.model_validate(self._send("POST", f"/voices/{_part(voice)}/say", {"text": text, **settings}))
+
+    def speech(self, speech_id: str) -> Speech:
+        """By the id of its job."""
+        return Speech.model_validate(self._get(f"/speech/{_part(speech_id)}"))
+
+    def spoken(self, voice: str, limit: int = 20, offset: int = 0) -> list[Speech]:
+        """What a voice said, newest first."""
+        return _all(Speech, self._get(f"/voices/{_part(voice)}/speech", limit=limit, offset=offset)["speech"])
+
+    def download_speech(self, speech_id: str, to: Path) -> Path:
+        return self._download(f"/speech/{_part(speech_id)}/file", to)
+
+    def forget_speech(self, speech_id: str) -> None:
+        self._send("DELETE", f"/speech/{_part(speech_id)}")
+
+    # --- trained voices; `follow`, `stop`, `resume` and `choose` are those of runs
+
+    def plan_voice(self, config: dict[str, Any]) -> VoicePlan:
+        """Check the settings of a trained voice: name, base, consent, recordings (ids), texts (by id), train, …"""
+        return VoicePlan.model_validate(self._send("POST", "/voice-runs/plan", {"config": config}))
+
+    def start_voice(self, plan: VoicePlan, *, note: str = "", priority: int = 0) -> Job:
+        """Start exactly what was planned."""
+        body = {"config": plan.config, "digest": plan.digest, "note": note, "priority": priority}
+        return Job.model_validate(self._send("POST", "/voice-runs", body)["job"])
+
+    def voice_runs(self, *, archived: bool = False) -> list[Run]:
+        return _all(Run, self._get("/voice-runs", archived=archived, limit=1000)["runs"])
+
+    def voice_run(self, name: str) -> VoiceRun:
+        return VoiceRun.model_validate(self._get(f"/voice-runs/{_part(name)}"))
+
+    def voice_settings(self, name: str) -> dict[str, Any]:
+        """Settings for a training like this one, to be planned."""
+        return self._get(f"/voice-runs/{_part(name)}/settings")["config"]
+
+    def download_sound(self, name: str, epoch: int, sentence: int, to: Path) -> Path:
+        """A test sentence, from 1, as an epoch says it."""
+        return self._download(f"/voice-runs/{_part(name)}/epochs/{epoch}/sounds/{sentence}", to)
+
+    def download_speaker(self, name: str, to: Path) -> Path:
+        """The speaker as recorded, to be heard beside the epochs."""
+        return self._download(f"/voice-runs/{_part(name)}/reference", to)
+
+    def keep_voice(self, name: str, epoch: int, voice_name: str = "") -> Voice:
+        """Put an epoch among the voices."""
+        address = f"/voice-runs/{_part(name)}/epochs/{epoch}/keep"
+        return self.voice(self._send("POST", address, {"name": voice_name})["voice_id"])
 
     # --- how it is done
 

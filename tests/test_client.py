@@ -18,11 +18,14 @@ from likeness.studio import datasets, keys, queue
 from likeness.studio.endings import ENDINGS
 from likeness.studio.supervisor import Supervisor
 from likeness.studio.workspace import Studio
+from likeness.voices.audio import write_sound
 from tests.browser.test_studio_upload import Cutter
 from tests.browser.test_studio_upload import picture as noise
 from tests.studio.datasets_at_hand import EXAMPLES
 from tests.studio.runs_at_hand import a_machine, wait
+from tests.studio.voice_runs_at_hand import CONSENT, TEXTS, tone, write_voice_run
 from tests.tiny_lora import TRIGGER, write_run
+from tests.voices.recordings import speech
 
 
 @pytest.fixture
@@ -190,6 +193,87 @@ def test_models_are_published_converted_bundled_and_imported(
     with pytest.raises(ApiProblem, match="is in the library already") as raised:
         client.import_model(tmp_path / "mika.safetensors")
     assert raised.value.status == 409
+
+
+def test_a_voice_is_cloned_speaks_and_moves_to_another_studio(
+    client: Client, supervised: Supervisor, tmp_path: Path
+) -> None:
+    engines = client.voice_engines()
+    assert {e["name"] for e in engines["engines"]} == {"espeak", "pocket"} and engines["languages"]
+    write_sound(tmp_path / "ada.wav", speech(12, "en-gb+f3", 60), 24_000)
+    recording = client.upload_recording(tmp_path / "ada.wav")
+    assert recording.seconds == pytest.approx(12, abs=0.01) and client.recording(recording.id).name == "ada.wav"
+    checked = client.wait(client.check_recordings([recording.id]))
+    assert checked.result and checked.result["recordings"][0]["recording"] == recording.id
+    mended = client.wait(client.mend(recording.id))
+    assert mended.result and mended.result["recording"] in [r.id for r in client.recordings()]
+    with pytest.raises(ApiProblem) as raised:
+        client.clone("Ada", [recording.id], "yes")
+    assert raised.value.fields == ["consent"]
+
+    cloned = client.wait(client.clone("Ada", [recording.id], CONSENT, tags=["Test"]))
+    assert cloned.state == "finished" and cloned.result, cloned.error
+    voice = client.voice("Ada")
+    assert voice.id == cloned.result["voice_id"] and voice.tags == ["test"] and client.voices("ada")[0].id == voice.id
+    said = client.say("Ada", "Good morning to all of you.", format="ogg")
+    assert client.wait(said.job).state == "finished" and client.speech(said.job.id).ready
+    sound = client.download_speech(said.job.id, tmp_path / "morning.ogg")
+    assert sound.read_bytes()[:4] == b"OggS" and [s.text for s in client.spoken("Ada")] == [said.text]
+    made = client.wait(client.verify(client.upload_recording(sound).id))
+    assert made.result and made.result["made"] is True
+    client.forget_speech(said.job.id)
+    assert client.spoken(voice.id) == []
+
+    assert client.download_voice("Ada", tmp_path / "r.wav", "reference").read_bytes()[:4] == b"RIFF"
+    assert (
+        client.download_recording(recording.id, tmp_path / "b.wav").read_bytes() == (tmp_path / "ada.wav").read_bytes()
+    )
+    bundle = client.download_voice("Ada", tmp_path / "ada.likeness-voice")
+    other = Studio(tmp_path / "elsewhere")
+    with Client(http=_inside(other, tmp_path)) as elsewhere:
+        assert elsewhere.import_voice(bundle).name == "Ada"
+    other.close()
+
+    copy = client.duplicate_voice("Ada", "Ada again")
+    assert client.change_voice(copy.id, archived=True).name == "Ada again"
+    assert [v.id for v in client.voices(archived=True)] == [copy.id]
+    client.delete_voice(copy.id)
+    assert client.restore_voice(copy.id).id == copy.id
+    client.delete_voice(copy.id)
+    client.remove_voice(copy.id)
+    with pytest.raises(ApiProblem):
+        client.voice(copy.id)
+    assert client.share_voice("Ada", 1).startswith("http")
+    client.delete_recording(recording.id)
+    assert recording.id not in [r.id for r in client.recordings()]
+
+
+def test_a_voice_is_trained_heard_and_kept(client: Client, studio: Studio, tmp_path: Path) -> None:
+    ids = []
+    for number in range(len(TEXTS)):
+        (tmp_path / "clip.wav").write_bytes(tone(1.0, 200.0 + 10 * number))
+        ids.append(client.upload_recording(tmp_path / "clip.wav", f"{number}.wav").id)
+    plan = client.plan_voice({
+        "name": "eve", "base": "owner/tiny", "consent": CONSENT, "recordings": ids,
+        "texts": dict(zip(ids, TEXTS, strict=True)), "train": {"epochs": 2},
+    })  # fmt: skip
+    assert (plan.recordings, plan.held_out, plan.epochs, plan.name_taken) == (3, 1, 2, False)
+    job = client.start_voice(plan, note="mine")
+    assert job.verb == "voice-train" and [r.name for r in client.voice_runs()] == ["eve"]
+    assert client.stop("eve", pause=True).state == "paused" and client.resume("eve").state == "queued"
+    assert client.voice_run("eve").summary.state == "queued"
+    assert sorted(client.voice_settings("eve")["recordings"]) == sorted(ids)
+
+    write_voice_run(studio.workspace)
+    run = client.voice_run("ada")
+    assert run.suggested == 1 and [e.finished for e in run.epochs] == [False, True, True] and run.summary.steps == 2
+    assert client.choose("ada", 2).chosen_epoch == 2
+    assert [e.kind for e in client.follow("ada")][-1] == "run_finished"
+    sound = client.download_sound("ada", 1, 2, tmp_path / "s.wav")
+    assert sound.read_bytes() == (studio.run_folder("ada") / "samples/epoch-001/prompt-2-seed-42.wav").read_bytes()
+    assert client.download_speaker("ada", tmp_path / "speaker.wav").stat().st_size > 100
+    kept = client.keep_voice("ada", 2, "Ada")
+    assert (kept.name, kept.origin, kept.run, kept.epoch) == ("Ada", "run", "ada", 2)
 
 
 def _inside(studio: Studio, tmp_path: Path) -> httpx.Client:
