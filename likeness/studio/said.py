@@ -102,7 +102,7 @@ def take(studio: Studio, job: Job, result: dict[str, Any]) -> dict[str, Any] | N
     """The end of a job 'voice-say': told without the place of the file, and in the words of fields."""
     path = Path(str(result["path"]))
     if queue.get(studio, job.id).subject == FORGOTTEN:
-        path.unlink(missing_ok=True)
+        shutil.rmtree(path.parent, ignore_errors=True)
         return {"path": None}
     return {"path": path.name, "notes": [_OPTION.sub(r"\1", str(note)) for note in result.get("notes") or []]}
 

@@ -61,12 +61,18 @@ def write(studio: Studio, voice_id: str, target: Path) -> Path:
     if trust.is_place(str(values.get("base") or "")):
         values["base"] = ""  # a folder of this machine: whoever imports it names their own
     told = record.model_copy(update={"values": values})
+    # The sounds come last: who reads half of a bundle should not take the zip in FIT for the whole.
+    names = (*_KEPT[record.engine], SAMPLE, REFERENCE)
     parts: list[Part] = [
         (RECORD, model_cards.as_json(told.model_dump(mode="json")).encode()),
         (CARD, model_cards.as_json(card).encode()),
-        *((name, folder / name) for name in (REFERENCE, SAMPLE, *_KEPT[record.engine]) if (folder / name).is_file()),
+        *((name, _part(folder, name)) for name in names if (folder / name).is_file()),
     ]
     return sealed.write(SEAL, target, parts)
+
+
+def _part(folder: Path, name: str) -> Path | bytes:
+    return _adapter_config(folder).encode() if name == ADAPTER_CONFIG else folder / name
 
 
 def file_name(voice: Voice) -> str:
@@ -220,7 +226,7 @@ def _adapter_config(folder: Path) -> str:
     )
     if not sound:
         raise bad(f"{ADAPTER_CONFIG}: is not as Likeness writes it")
-    return json.dumps(told, indent=2)
+    return json.dumps(told, indent=2, sort_keys=True)
 
 
 def _voice(card: dict[str, Any]) -> Voice:
