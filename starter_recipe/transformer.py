@@ -15,7 +15,6 @@ from pathlib import Path
 
 import torch
 from diffusers import Flux2Transformer2DModel
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, Qwen3ForCausalLM
 
 from starter_recipe.batches import Order, Orders, batch_of
@@ -92,9 +91,6 @@ def fixed_draw(order: Order, x0: torch.Tensor) -> tuple[torch.Tensor, torch.Tens
 
 def train(replicas: Replicas, args: argparse.Namespace) -> None:
     out = Path(args.out)
-    if replicas.device.type == "cpu":
-        kernel = sdpa_kernel(SDPBackend.MATH)  # fastest for a hundred tokens there
-        kernel.__enter__()
     tokenizer = AutoTokenizer.from_pretrained(out / "tokenizer")
     torch.manual_seed(0)
     transformer, encoder = networks(args.start, tokenizer)

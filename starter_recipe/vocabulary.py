@@ -8,6 +8,7 @@ merging goes on where it had stopped. Whatever was one token stays that token; n
 import json
 from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -25,7 +26,7 @@ def continued(words: Counter[tuple[str, ...]], merges: int) -> list[Pair]:
     while len(found) < merges:
         pairs: Counter[Pair] = Counter()
         for pieces, count in words.items():
-            for pair in zip(pieces, pieces[1:], strict=False):
+            for pair in pairwise(pieces):
                 pairs[pair] += count
         if not pairs:
             break
