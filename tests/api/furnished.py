@@ -4,11 +4,14 @@ import json
 from pathlib import Path
 
 from likeness.errors import LikenessError
-from likeness.studio import datasets, generations, keys, models, queue, shares
+from likeness.studio import datasets, generations, keys, models, queue, recordings, said, shares, voices
 from likeness.studio.generations import GenerationRequest
+from likeness.studio.voices import SayRequest
 from likeness.studio.workspace import Studio
 from tests.studio.datasets_at_hand import put
-from tests.studio.voice_runs_at_hand import write_voice_run
+from tests.studio.voice_runs_at_hand import record, tone, write_voice_run
+from tests.studio.voices_at_hand import asked, end
+from tests.studio.voices_at_hand import put as put_voice
 from tests.tiny_lora import write_picture, write_run
 
 RUN, DATASET, VOICE_RUN = "mika", "squares", "ada"
@@ -24,6 +27,7 @@ def furnish(studio: Studio, folder: Path) -> dict[str, str]:
         **_dataset(studio, folder),
         **_model(studio),
         **_generation(studio),
+        **_voice(studio),
         "run": RUN, "voice_run": VOICE_RUN, "prompt": "1",
         "key_id": keys.create(studio, f"key {len(keys.listed(studio))}")[0].id,
         "epoch": "2", "number": "1", "index": "1", "layout": "kohya", "title": "view",
@@ -63,3 +67,16 @@ def _generation(studio: Studio) -> dict[str, str]:
         write_picture(Path(output), (number, 9, 9))
     queue.change(studio, job.id, state="finished", result=generations.take(studio, job, {}))
     return {"job_id": job.id, "picture_id": f"{job.id}-001"}
+
+
+def _voice(studio: Studio) -> dict[str, str]:
+    found, _ = voices.listed(studio, limit=1)
+    voice = found[0] if found else put_voice(studio)
+    kept = recordings.recent(studio, 1) or [record(studio, "ada.wav", tone())]
+    spoken, _ = voices.spoken(studio, voice.id, 1)
+    if not spoken or spoken[0].path is None:
+        job = voices.say(studio, SayRequest(voice.id, "Good morning."))
+        Path(asked(job)["output"]).write_bytes(tone())
+        end(studio, job, said.take, {"path": asked(job)["output"], "notes": []})
+        spoken, _ = voices.spoken(studio, voice.id, 1)
+    return {"voice_id": voice.id, "recording_id": kept[0].id, "speech_id": spoken[0].job.id}

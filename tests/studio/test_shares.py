@@ -2,11 +2,13 @@ import time
 
 import pytest
 from sqlalchemy import update
+from sqlalchemy.exc import IntegrityError
 
 from likeness.errors import InputError, NotFound
-from likeness.store.tables import Model, Share
-from likeness.studio import models, shares
+from likeness.store.tables import Model, Share, Voice
+from likeness.studio import models, shares, voices
 from likeness.studio.workspace import Studio
+from tests.studio.voices_at_hand import put
 from tests.tiny_lora import write_run
 
 
@@ -70,3 +72,41 @@ def test_an_old_link_is_cleared_away(studio: Studio, mika: Model) -> None:
     shares.share(studio, mika.id)
     with studio.database.reading() as session:
         assert session.get(Share, old.id) is None
+
+
+# --- of voices
+
+
+def test_a_link_to_a_voice_leads_to_it_and_to_nothing_else(studio: Studio, mika: Model) -> None:
+    ada = put(studio)
+    link, other = shares.share_voice(studio, ada.id), shares.share(studio, mika.id)
+    assert shares.shared_voice(studio, link.token)[0].id == ada.id
+    assert [type(shares.opened(studio, one.token)[0]) for one in (link, other)] == [Voice, Model]
+    for wrong, token in ((shares.shared, link.token), (shares.shared_voice, other.token)):
+        with pytest.raises(NotFound, match="nothing is here"):
+            wrong(studio, token)
+    assert [row.id for row in shares.listed(studio, voice_id=ada.id)] == [link.share.id]
+    assert [row.id for row in shares.listed(studio, mika.id)] == [other.share.id]
+    voices.delete(studio, ada.id)
+    with pytest.raises(NotFound, match="nothing is here"):
+        shares.opened(studio, link.token)
+    voices.remove(studio, ada.id)
+    assert [row.id for row in shares.listed(studio)] == [other.share.id]
+
+
+def test_links_of_one_voice_have_a_most(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shares, "MOST_LINKS", 2)
+    ada, eve = put(studio, "ada"), put(studio, "eve")
+    for voice in (ada, ada, eve):
+        shares.share_voice(studio, voice.id)
+    with pytest.raises(InputError, match="voice: ada has 2 links"):
+        shares.share_voice(studio, ada.id)
+    with pytest.raises(InputError, match=r"^days: "):
+        shares.share_voice(studio, eve.id, 0)
+
+
+def test_a_link_is_to_one_thing(studio: Studio, mika: Model) -> None:
+    for row in (Share(token_sha256="a", expires=1.0), Share(token_sha256="b", expires=1.0, model_id=mika.id,
+                                                            voice_id=put(studio).id)):  # fmt: skip
+        with pytest.raises(IntegrityError), studio.database.session() as session:
+            session.add(row)
