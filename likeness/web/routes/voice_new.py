@@ -64,7 +64,7 @@ def show_recordings(
 def mend(
     request: Request, studio: Opened, recording_id: str, ids: Ids = "", check: Text = "", mending: Texts = None
 ) -> HTMLResponse:
-    job = recordings.mend(studio, recording_id)
+    job = followed(studio, recordings.mend(studio, recording_id))
     going = [*(mending or ()), f"{recording_id}:{job.id}"]
     return part(request, "_voice_chosen.html", **chosen(studio, ids, check, going, "instant"))
 
@@ -85,13 +85,11 @@ def chosen(
     job = _job(studio, check)
     waiting = job is not None and job.state in queue.OPEN
     unheard = [row.id for row in rows if not row.checked]
-    if job is not None and not waiting:
-        queue.mark_seen(studio, [job.id])
-        if job.state in ("failed", "canceled") and unheard:
-            problems.append(job.error or "The check was stopped. Fix: bring the recording again")
-            unheard = []
+    if job is not None and job.state in ("failed", "canceled") and unheard:
+        problems.append(job.error or "The check was stopped. Fix: bring the recording again")
+        unheard = []
     if unheard and not waiting and start:
-        job, waiting = recordings.check(studio, unheard, purpose), True
+        job, waiting = followed(studio, recordings.check(studio, unheard, purpose)), True
     return {
         "rows": rows,
         "check": job.id if job and (waiting or problems) else "",
@@ -99,6 +97,13 @@ def chosen(
         "mending": [f"{old}:{job_id}" for old, job_id in open_mends.items()],
         "problems": problems,
     }
+
+
+def followed(studio: Studio, job: Job) -> Job:
+    """A job whose end the page shows by itself, in seconds: no mark and no toast tells of it besides."""
+    if job.light:
+        queue.change(studio, job.id, seen=True)
+    return job
 
 
 def split(ids: str) -> list[str]:
@@ -118,7 +123,6 @@ def _mended(studio: Studio, mending: Sequence[str]) -> tuple[dict[str, str], dic
         if job.state in queue.OPEN:
             at_work[old] = job.id
             continue
-        queue.mark_seen(studio, [job.id])
         if job.state == "finished":
             copies[old] = str((job.result or {}).get("recording") or old)
         else:
@@ -208,7 +212,7 @@ def clone(
                              base.strip() or None if engine == "pocket" else None)  # fmt: skip
         job = voices.clone(studio, asked)
     except InputError as e:
-        errors = by_field(e)
+        errors = {field: words.replace('consent "', '"') for field, words in by_field(e).items()}  # no option here
     return part(request, "voice_new.html", "rest", **_filled(studio, filled, errors, job))
 
 
@@ -234,13 +238,10 @@ def show_verify(request: Request) -> HTMLResponse:
 
 @router.post("/verify")
 def verify(request: Request, studio: Opened, ids: Ids = "") -> HTMLResponse:
-    job = recordings.verify(studio, split(ids)[-1]) if split(ids) else None
+    job = followed(studio, recordings.verify(studio, split(ids)[-1])) if split(ids) else None
     return part(request, "_voice_verified.html", job=job)
 
 
 @router.get("/verify/{job_id}")
 def show_verified(request: Request, studio: Opened, job_id: str) -> HTMLResponse:
-    job = queue.get(studio, job_id)
-    if job.state in queue.ENDED:
-        queue.mark_seen(studio, [job.id])
-    return part(request, "_voice_verified.html", job=job)
+    return part(request, "_voice_verified.html", job=queue.get(studio, job_id))

@@ -69,11 +69,11 @@ def _charts(found: VoiceRunView) -> list[tuple[str, Any, str]]:
         ]
         words = f"Training loss by step, smoothed: from {loss[0].smoothed:.3g} to {loss[-1].smoothed:.3g}"
         charts.append(("Loss", draw_chart(lines, words, "step", "training loss"), ""))
-    for keys, title, words in (
-        (("train", "held_out"), "At the same draws after each epoch",
+    for keys, title, axis, words in (
+        (("train", "held_out"), "Loss at the same draws after each epoch", "loss",
          "Where “held out” rises while “training” falls, recordings are being learned by heart."),
-        (("similarity",), "Likeness to the speaker", "By the encoder, of the test sentences: 1 is the same."),
-        (("wer",), "Word errors", "Words of the test sentences that the recogniser did not understand."),
+        (("similarity",), "Likeness to the speaker", "similarity", "Of the test sentences, by the encoder."),
+        (("wer",), "Word errors", "share of words", "Of the test sentences, by the recogniser."),
     ):  # fmt: skip
         named = {"train": "training", "held_out": "held out"}
         lines = [
@@ -82,5 +82,5 @@ def _charts(found: VoiceRunView) -> list[tuple[str, Any, str]]:
             if (points := [(e.epoch, e.figures[key]) for e in found.epochs if key in e.figures])
         ]
         if lines:
-            charts.append((title, draw_chart(lines, f"{title}, by epoch", "epoch", title.lower()), words))
+            charts.append((title, draw_chart(lines, f"{title}, by epoch", "epoch", axis), words))
     return charts

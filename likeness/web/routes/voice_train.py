@@ -13,7 +13,7 @@ from likeness.web import voice_form
 from likeness.web.pages import by_field, go, page, part, said
 from likeness.web.reading import SENTENCES
 from likeness.web.routes.train import Sent
-from likeness.web.routes.voice_new import ACCEPTED, chosen, recent
+from likeness.web.routes.voice_new import ACCEPTED, chosen, followed, recent
 
 router = APIRouter(prefix="/voices/train")
 
@@ -44,7 +44,7 @@ def show_recordings(request: Request, studio: Opened, sent: Sent) -> HTMLRespons
 
 @router.post("/recordings/{recording_id}/mend")
 def mend(request: Request, studio: Opened, recording_id: str, sent: Sent) -> HTMLResponse:
-    job = recordings.mend(studio, recording_id, "trained")
+    job = followed(studio, recordings.mend(studio, recording_id, "trained"))
     going = [*sent.get("mending", []), f"{recording_id}:{job.id}"]
     return part(request, "_voice_lessons.html", **_sent_back(studio, sent | {"mending": going}))
 

@@ -15,6 +15,7 @@ from likeness.studio.voices import SayRequest
 from likeness.studio.workspace import Studio
 from likeness.web.pages import by_field, go, page, part
 from likeness.web.routes.library import DAYS
+from likeness.web.routes.voice_new import followed
 
 router = APIRouter(prefix="/voices")
 PAGE = 40  # voices at a time
@@ -86,7 +87,9 @@ def _has_sample(studio: Studio, voice: Voice) -> bool:
 def facts(voice: Voice, record: VoiceRecord) -> list[tuple[str, str]]:
     """In words, for a person."""
     told = [("engine", ENGINES[record.engine].title), ("language", voice.language)]
-    told.append(("from", f"{record.reference.seconds:.0f} s of {record.reference.file}"))
+    told.append(
+        ("from", f"{record.reference.seconds:.0f} s of {'its recordings' if voice.run else record.reference.file}")
+    )
     if pitch := record.figures.get("pitch_hz"):
         told.append(("pitch", f"{pitch:.0f} Hz on average"))
     if (error := record.figures.get("pitch_error_semitones")) is not None:
@@ -157,7 +160,7 @@ def say(
     """What it will have said, to be put on top of the others."""
     numbers = {"speed": _number("speed", speed), "strength": _number("strength", strength)}
     asked = SayRequest(voice_id, text, seed=int(_number("seed", seed)), format=format, mark=bool(mark), **numbers)
-    return show_speech(request, studio, voice_id, voices.say(studio, asked).id)
+    return show_speech(request, studio, voice_id, followed(studio, voices.say(studio, asked)).id)
 
 
 def _number(field: str, text: str) -> float:

@@ -70,6 +70,7 @@
       this.#ids = [...new Set(ids)]
       if (this.hasAttribute("one")) this.#ids = this.#ids.slice(-1)
       this.field.value = this.#ids.join(",")
+      if (this.hasAttribute("one")) return
       const address = new URL(location.href)
       address.searchParams.set(this.field.name, this.field.value)
       if (!this.field.value) address.searchParams.delete(this.field.name)
