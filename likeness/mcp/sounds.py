@@ -1,18 +1,17 @@
 """Sounds in answers, each after a line that says which it is; larger ones by their address alone."""
 
-import base64
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mcp_types import AudioContent, CallToolResult, ContentBlock, TextContent
+from mcp.server.mcpserver import Audio
+from mcp_types import CallToolResult, ContentBlock, TextContent
 from pydantic import BaseModel
 
 from likeness.mcp.voice_shapes import SoundSeen
 
 MOST_HEARD = 8  # sounds in an answer
 MOST_BYTES = 1_500_000  # of all sounds in an answer
-_KINDS = {".wav": "audio/wav", ".flac": "audio/flac", ".ogg": "audio/ogg", ".mp3": "audio/mpeg"}
 
 
 def sound_seen(words: str, path: Path, address: str, *, local: bool) -> SoundSeen:
@@ -29,11 +28,7 @@ def with_sounds(answer: BaseModel, sounds: Sequence[tuple[str, Path]]) -> CallTo
         if heard == MOST_HEARD or size > left:
             continue
         left, heard = left - size, heard + 1
-        data = base64.b64encode(path.read_bytes()).decode()
-        content += [
-            TextContent(type="text", text=words),
-            AudioContent(type="audio", data=data, mime_type=_KINDS[path.suffix.lower()]),
-        ]
+        content += [TextContent(type="text", text=words), Audio(path).to_audio_content()]
     if heard < len(sounds):
         more = f"{len(sounds) - heard} more sounds are not in this answer; fetch them by their address."
         content.append(TextContent(type="text", text=more))

@@ -14,6 +14,7 @@ from likeness.studio import keys, trust
 from likeness.studio.workspace import Studio
 from tests.studio.datasets_at_hand import EXAMPLES
 from tests.studio.runs_at_hand import a_machine, mika, settings
+from tests.studio.voice_runs_at_hand import settings as voice_settings
 from tests.tiny_run import write_pictures
 
 
@@ -72,6 +73,16 @@ def test_a_key_for_everything_may_name_files(ask: Any) -> None:
 def test_pictures_are_drawn_on_known_bases_alone(ask: Any, tmp_path: Path) -> None:
     answer = ask("write", "generations", {"prompt": "x", "base": str(tmp_path)})
     assert answer.status_code == 422 and "this key may not name" in answer.text
+
+
+def test_voices_are_trained_on_what_is_known_alone(ask: Any, studio: Studio, tmp_path: Path) -> None:
+    config = voice_settings(studio, consent="/I am the speaker and agree.")
+    assert ask("write", "voice-runs/plan", {"config": config}).status_code == 200
+    answer = ask("write", "voice-runs/plan", {"config": config | {"base": str(tmp_path)}})
+    assert answer.status_code == 422 and answer.json()["errors"][0]["field"] == "base"
+    del config["recordings"], config["texts"]
+    answer = ask("write", "voice-runs/plan", {"config": config | {"data": {"clips": str(tmp_path)}}})
+    assert answer.status_code == 422 and answer.json()["errors"][0]["field"] == "data.clips"
 
 
 def test_at_the_machine_all_may_be_named(tmp_path: Path) -> None:
