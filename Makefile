@@ -9,7 +9,7 @@ TORCH_INDEX ?=
 DEMO   ?= runs
 JOBS   ?= 2
 
-.PHONY: setup demo test check types bench learning scorecard-validation voice-quality starter starter-companions starter-examples docs clean fuzz fuzz-api bench-large
+.PHONY: setup demo test check types bench learning scorecard-validation voice-quality starter starter-distilled starter-companions starter-examples starter-quality docs clean fuzz fuzz-api bench-large
 setup: $(VENV)/.done
 
 $(VENV)/.done: pyproject.toml
@@ -56,6 +56,10 @@ starter: setup
 	$(BIN)/python -m starter_recipe.transformer
 	$(BIN)/python -m starter_recipe.card
 
+# A variant of the finished starter that draws in 4 steps (build/distilled/starter).
+starter-distilled: setup
+	$(BIN)/python -m starter_recipe.distill
+
 # Train what looks at pictures beside it: CLIP, captioner, instructor, upscaler (an hour and a half on two cores).
 starter-companions: setup
 	$(BIN)/python -m starter_recipe.companions.clip
@@ -66,6 +70,10 @@ starter-companions: setup
 
 starter-examples: setup
 	$(BIN)/python -m starter_recipe.examples
+
+# How good the starter is: reconstruction, prompts, edits, captioner, sizes (an hour for the judge, once; then 20 min).
+starter-quality: setup
+	$(BIN)/python -m benchmarks.starter_quality
 
 # Hostile datasets by the thousand, ten minutes of them.
 fuzz: setup

@@ -60,8 +60,8 @@ def _writer(name: str) -> tuple[VisionEncoderDecoderModel, GPT2Tokenizer]:
     return model, AutoTokenizer.from_pretrained(FOLDER / name)
 
 
-def measure_captioner() -> Figures:
-    pictures, images = captioner.held_out(PICTURES, FROM)
+def measure_captioner(count: int = PICTURES) -> Figures:
+    pictures, images = captioner.held_out(count, FROM)
     texts = write(*_writer("captioner"), images)
     found = captioner.shares(pictures, texts)
     rows = [captioner.judged(p, text) for p, text in zip(pictures, texts, strict=True) if p.is_person]

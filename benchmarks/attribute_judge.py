@@ -1,0 +1,203 @@
+"""A network that names the attributes of a picture of the cartoon world: hair, garment, scene, style and all others.
+
+It learns from renders alone, and has nothing to do with the starter or its scorecard: it never sees a picture that a
+model drew, nor does any model learn from it. It knows the held-out values too, so that it can tell what a LoRA taught.
+It takes pictures of any shape as they are; unlike the small judge of `judge.py`, which asks for four traits, it sees
+every pixel, since expressions and accessories are small.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from random import Random
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn import functional
+
+from starter_recipe.world import Picture
+from starter_recipe.world import picture as world
+from starter_recipe.world.picture import HELD_OUT, can_hold
+
+Pixels = NDArray[np.uint8]  # (height, width, 3)
+UNKNOWN = -1  # label of what cannot be seen: no loss, and not counted
+CELLS = 4  # rows and columns that a picture of any shape is summed up in
+TAUGHT_SHARE = 0.25  # of the pictures it learns from: with a value that pretraining holds out
+
+
+def _values(field: str, *known: Sequence[str]) -> tuple[str, ...]:
+    every = [value for values in known for value in values]
+    return tuple(dict.fromkeys((*every, *HELD_OUT.get(field, ()))))
+
+
+FIELDS: dict[str, tuple[str, ...]] = {
+    "kind": ("girl", "boy", "animal", "thing"),
+    "style": _values("style", world.STYLES),
+    "scene": _values("scene", world.SCENES),
+    "time": _values("time", world.TIMES),
+    "backdrop": _values("backdrop", world.BACKDROPS),
+    "hair": _values("hair", world.HAIRS),
+    "hair_colour": _values("hair_colour", tuple(world.HAIR_COLOURS)),
+    "skin": _values("skin", tuple(world.SKINS)),
+    "garment": _values("garment", world.GARMENTS),
+    "garment_colour": _values("garment_colour", world.GARMENT_COLOURS),
+    "emblem": _values("emblem", world.EMBLEMS),
+    "accessory": _values("accessory", world.ACCESSORIES),
+    "accessory_colour": _values("accessory_colour", world.GARMENT_COLOURS),
+    "expression": _values("expression", world.EXPRESSIONS),
+    "pose": _values("pose", world.POSES, world.ANIMAL_POSES),
+    "view": _values("view", world.VIEWS),
+    "framing": _values("framing", world.FRAMINGS),
+    "noun": _values("noun", world.ANIMALS, world.THINGS),
+    "colour": _values("colour", world.ANIMAL_COLOURS, world.GARMENT_COLOURS),
+    "prop": _values("prop", ("none",), world.PROPS),
+    "prop_colour": _values("prop_colour", world.GARMENT_COLOURS),
+}
+
+
+def shown(p: Picture) -> dict[str, str]:
+    """The attributes that can be seen in the picture."""
+    gray, near = p.is_gray, p.framing == "close-up"
+    found = {"kind": p.kind, "style": p.style, "scene": p.scene}
+    if p.scene not in world.TIMELESS_SCENES and not gray:
+        found["time"] = p.time
+    if p.scene == "plain" and not gray:
+        found["backdrop"] = p.backdrop
+    if p.is_person:
+        found |= {"hair": p.hair, "garment": p.garment, "view": p.view, "framing": p.framing}
+        found |= {} if gray else {"hair_colour": p.hair_colour, "garment_colour": p.garment_colour}
+        found |= {} if gray or p.view == "back" else {"skin": p.skin}
+        found |= {} if near or p.view != "front" else {"emblem": p.emblem}
+        found |= {} if p.view == "back" else {"expression": p.expression}
+        found |= {} if near else {"pose": p.pose}
+        if can_hold(p):
+            found["prop"] = p.prop
+            if p.prop != "none" and not gray:
+                found["prop_colour"] = p.prop_colour
+    else:
+        found |= {"noun": p.noun} | ({} if gray else {"colour": p.colour})
+        found |= {"pose": p.pose, "framing": p.framing} if p.kind == "animal" else {}
+    if p.kind != "thing":
+        found["accessory"] = p.accessory
+        if p.accessory not in ("none", *world.FIXED_COLOUR_ACCESSORIES) and not gray:
+            found["accessory_colour"] = p.accessory_colour
+    return found
+
+
+def labels_of(pictures: Sequence[Picture]) -> Tensor:
+    """(N, fields) indices into the values of each field, or UNKNOWN."""
+    seen = [shown(p) for p in pictures]
+    rows = [[values.index(s[f]) if f in s else UNKNOWN for f, values in FIELDS.items()] for s in seen]
+    return torch.tensor(rows)
+
+
+def with_taught(p: Picture, rng: Random) -> Picture:
+    """Now and then a held-out value, each by its own dice, where it can be seen."""
+    if rng.random() >= TAUGHT_SHARE:
+        return p
+    person = {"hair", "hair_colour", "garment_colour", *(("prop",) if can_hold(p) else ())}
+    person |= {"emblem"} if p.garment in world.EMBLEM_GARMENTS and p.view == "front" else set()
+    person -= {"hair"} if p.view == "back" else set()
+    own = person if p.is_person else {"colour"} | ({"noun"} if p.kind == "thing" else set())
+    own |= {"accessory"} if p.kind != "thing" else set()
+    fields = sorted({"scene", "style"} | own)
+    for field in rng.sample(fields, rng.choice((1, 1, 2))):
+        p = replace(p, **{field: HELD_OUT[field][0]})
+    return p
+
+
+class AttributeJudge(nn.Module):
+    """(B, 3, H, W) in [-1, 1] to the logits of each field, in the order of FIELDS."""
+
+    def __init__(self, width: int = 32):
+        super().__init__()
+        self.features = nn.Sequential(
+            *_stage(3, width, 5, 2),
+            *_stage(width, 2 * width, 3, 2),
+            _Residual(2 * width),
+            *_stage(2 * width, 4 * width, 3, 2),
+            _Residual(4 * width),
+            _Residual(4 * width),
+            *_stage(4 * width, 8 * width, 3, 2),  # 8 × 8 of a square
+            _Residual(8 * width),
+        )
+        self.hidden = nn.Linear(8 * width * CELLS**2, 16 * width)
+        self.heads = nn.Linear(16 * width, sum(len(values) for values in FIELDS.values()))
+        self.facts: dict[str, Any] = {}  # what it was taught with, and how well it did on held-out renders
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        features = functional.adaptive_avg_pool2d(self.features(x), CELLS).flatten(1)
+        hidden = functional.dropout(functional.silu(self.hidden(features)), 0.1, self.training)
+        return self.heads(hidden).split([len(values) for values in FIELDS.values()], dim=1)
+
+    @torch.no_grad()
+    def look(self, images: Sequence[Image.Image | Pixels]) -> list[dict[str, str]]:
+        """What each picture shows, field by field; also of fields that it has no such thing of."""
+        self.eval()
+        found: list[dict[str, str]] = []
+        for image in images:
+            logits = self(pixel_values([np.asarray(image)]).to(self.heads.weight.device))
+            best = [int(part.argmax()) for part in logits]
+            found.append({f: FIELDS[f][b] for f, b in zip(FIELDS, best, strict=True)})
+        return found
+
+
+class _Residual(nn.Module):
+    def __init__(self, width: int):
+        super().__init__()
+        self.body = nn.Sequential(*_stage(width, width, 3, 1), *_stage(width, width, 3, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.body(x)
+
+
+def _stage(before: int, after: int, kernel: int, stride: int) -> tuple[nn.Module, ...]:
+    conv = nn.Conv2d(before, after, kernel, stride, kernel // 2, bias=False)
+    return conv, nn.BatchNorm2d(after), nn.SiLU()
+
+
+def pixel_values(images: Sequence[Pixels]) -> Tensor:
+    """(B, 3, H, W) in [-1, 1] from equally large pictures."""
+    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def loss_of(logits: tuple[Tensor, ...], labels: Tensor) -> Tensor:
+    """Mean cross entropy over the fields that can be seen in some picture."""
+    parts = [
+        functional.cross_entropy(part.float(), wanted, ignore_index=UNKNOWN)
+        for part, wanted in zip(logits, labels.unbind(1), strict=True)
+        if (wanted != UNKNOWN).any()
+    ]
+    return torch.stack(parts).mean()
+
+
+def roughened(x: Tensor) -> Tensor:
+    """Blurred, made small and large again, shifted, recoloured and grainy at random, as a model's pictures are."""
+
+    def uniform(low: float, high: float) -> Tensor:
+        return low + (high - low) * torch.rand((len(x), 1, 1, 1), device=x.device)
+
+    high, wide = x.shape[-2:]
+    blurred = functional.avg_pool2d(functional.pad(x, (1, 1, 1, 1), mode="replicate"), 3, 1)
+    smeared = functional.interpolate(functional.avg_pool2d(x, 2), (high, wide), mode="bilinear", antialias=False)
+    x = x.lerp(blurred, uniform(0, 1)).lerp(smeared, uniform(-0.5, 0.8).clamp_min(0))
+    dx, dy = torch.randint(-4, 5, (2,)).tolist()
+    x = functional.pad(x, (4, 4, 4, 4), mode="replicate")[..., 4 + dy : 4 + dy + high, 4 + dx : 4 + dx + wide]
+    x = x * uniform(0.9, 1.08) + uniform(-0.08, 0.08)
+    return (x + uniform(0, 0.1) * torch.randn_like(x)).clamp(-1, 1)
+
+
+@torch.no_grad()
+def examine(judge: AttributeJudge, batches: Sequence[tuple[Tensor, Tensor]]) -> dict[str, float]:
+    """Share of right answers by field, on (pictures, labels) that it was not taught with."""
+    judge.eval()
+    right = {f: [0, 0] for f in FIELDS}
+    for x, labels in batches:
+        for field, part, wanted in zip(FIELDS, judge(x), labels.unbind(1), strict=True):
+            known = wanted != UNKNOWN
+            right[field][0] += int((part.argmax(1)[known] == wanted[known]).sum())
+            right[field][1] += int(known.sum())
+    return {f: round(good / known, 4) for f, (good, known) in right.items() if known}
