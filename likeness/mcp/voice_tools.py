@@ -184,14 +184,19 @@ class VoiceTools:
             except InputError as e:
                 refused.extend(f"{name}: {problem}" for problem in e.problems)
 
+        listed: list[Path] = []
         for text in paths:
             try:
-                listed = recordings_in(Path(text).expanduser())
+                listed += recordings_in(Path(text).expanduser())
             except InputError as e:
                 refused += e.problems
-                continue
-            for path in listed:
-                take(path.name, lambda path=path: (self._copy(path, path.name), _text_beside(path)))
+        if (count := len(listed) + len(urls) + len(files)) > received.MOST_AT_ONCE or len(urls) > imports.MOST_URLS:
+            raise InputError(
+                f"paths: {count} files are too many. Fix: at most {received.MOST_AT_ONCE} at a time, of them "
+                f"{imports.MOST_URLS} by URL"
+            )
+        for path in listed:
+            take(path.name, lambda path=path: (self._copy(path, path.name), _text_beside(path)))
         for url in urls:
             take(url[:200], lambda url=url: (imports.into_recordings(self.studio, url), ""))
         texts = {Path(f.name).stem: f for f in files if f.name.lower().endswith(".txt")}

@@ -11,6 +11,7 @@ from PIL import Image
 from likeness.errors import InputError, NotFound
 from likeness.studio import datasets, imports, preferences
 from likeness.studio.workspace import Studio
+from tests.studio.voice_runs_at_hand import tone
 
 
 @pytest.fixture
@@ -65,6 +66,20 @@ def test_this_machine_is_not_asked_unless_it_is_allowed(studio: Studio, site: tu
     assert arrived.pictures == [] and "private network" in arrived.refused[0]
     with pytest.raises(InputError, match="private network"):
         imports.into_library(studio, f"{address}/a.safetensors")
+
+
+def test_a_recording_is_fetched_and_what_is_none_is_refused(studio: Studio, site: tuple[str, Path]) -> None:
+    address, folder = site
+    (folder / "ada.wav").write_bytes(tone(1.0))
+    (folder / "ada.mp4").write_bytes(b"video")
+    with pytest.raises(InputError, match="private network"):
+        imports.into_recordings(studio, f"{address}/ada.wav")
+    preferences.change(studio, "imports", {"allow_private": True})
+    found = imports.into_recordings(studio, f"{address}/ada.wav")
+    assert (found.name, found.seconds) == ("ada.wav", 1.0) and found.path.read_bytes() == tone(1.0)
+    with pytest.raises(InputError, match="no recording that is read here"):
+        imports.into_recordings(studio, f"{address}/ada.mp4")
+    assert [p for p in studio.uploads.iterdir() if p.name.startswith("import-")] == []
 
 
 def test_what_cannot_be_is_refused_before_anything_is_fetched(studio: Studio) -> None:
