@@ -62,7 +62,8 @@ def make_voice(
             "figures": _figures(reference, sample),
         })  # fmt: skip
         durable.write_text(partial / RECORD, record.model_dump_json(indent=2))
-        write_speech(partial / SAMPLE, sample, record, TEST_SENTENCE, mark=True)
+        if np.any(sample.samples):
+            write_speech(partial / SAMPLE, sample, record, TEST_SENTENCE, mark=True)
         made.append(record)
 
     durable.write_folder(folder, fill)

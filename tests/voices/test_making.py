@@ -22,9 +22,10 @@ def voice(low: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Vo
 
 def test_a_voice_is_a_folder_that_tells_all_about_itself(voice: tuple[Path, VoiceRecord]) -> None:
     folder, record = voice
-    assert sorted(p.name for p in folder.iterdir()) == ["fit.npz", "reference.wav", "voice.json"]
+    assert sorted(p.name for p in folder.iterdir()) == ["fit.npz", "reference.wav", "sample.wav", "voice.json"]
     assert read_voice(folder) == record and record.consent == CONSENT
     assert record.figures["pitch_error_semitones"] < 2.5
+    assert verify(folder / "sample.wav")["provenance"]["voice"] == "ada"
     assert read_clip(folder / "reference.wav").seconds == pytest.approx(record.reference.seconds, abs=0.01)
 
 
