@@ -1,5 +1,6 @@
 // The pages of voices. [data-hear="ADDRESS"]: a button that plays a sound, and stops it when pressed again; in the player
 // with the id 'player' where the page has one. Of all sounds of a page one plays at a time.
+// [data-query-of="ID"]: a field whose value the <drop-zone> of this id sends along, by the field's name.
 //
 // <consent-words mine="I am {name} …" theirs="{name} has …">: a field [data-speaker], radios [data-whose] (mine, theirs)
 // and the box of the statement, which is written from them until somebody writes in it. So is the name of the voice in
@@ -33,6 +34,11 @@
     for (const audio of document.querySelectorAll("audio")) if (audio !== event.target) audio.pause()
     if (own && event.target !== own) own.pause()
   }, { capture: true })
+
+  document.addEventListener("input", ({ target }) => {
+    const zone = target.dataset.queryOf && document.getElementById(target.dataset.queryOf)
+    if (zone) zone.dataset.query = target.value.trim() ? new URLSearchParams([[target.name, target.value.trim()]]) : ""
+  })
 
   customElements.define("consent-words", class extends HTMLElement {
     connectedCallback() {

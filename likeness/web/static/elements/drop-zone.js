@@ -1,8 +1,9 @@
 // <drop-zone action="/api/v1/…/files/" accept="image/*,.txt,.zip" label="Add pictures" folders>words</drop-zone>
 //
 // Files and folders, dropped or chosen, are sent one after the other, each by PUT of the file itself to `action` + its
-// name (with the folders that it lay in), large ones in pieces with Content-Range. A connection that breaks is tried
-// again: HEAD of the same address asks how many bytes have arrived (Upload-Offset). A refusal is told beside the file.
+// name (with the folders that it lay in), and data-query, large ones in pieces with Content-Range. A connection that
+// breaks is tried again: HEAD of the same address asks how many bytes have arrived (Upload-Offset). A refusal is told
+// beside the file.
 // Tells 'offered' of each file before (detail: file, name), which may be prevented: then it is not sent.
 // Tells 'uploaded' for each file (detail: name, answer) and 'settled' when none is left (detail: done, failed).
 // htmx may listen: hx-trigger="settled from:#zone".
@@ -141,6 +142,7 @@
 
     #address(one) {
       return this.getAttribute("action") + one.name.split("/").map(encodeURIComponent).join("/")
+        + (this.dataset.query ? `?${this.dataset.query}` : "")
     }
 
     // How many bytes of the file the server has.
