@@ -106,9 +106,10 @@ def ready_judge(minutes: float, folder: Path = FOLDER, width: int = 32) -> Attri
     return load_judge(path, width)
 
 
-def teach(path: Path, minutes: float, width: int = 32, batch: int = 64, rate: float = 0.02) -> AttributeJudge:
+def teach(path: Path, minutes: float, width: int = 32, batch: int = 0, rate: float = 0.02) -> AttributeJudge:
     """Teach the judge in `path` on, or a new one, for so many minutes, and leave it there."""
     replicas = Replicas(0, 1, 0)
+    batch = batch or (256 if replicas.device.type == "cuda" else 32)
     device, began = replicas.device, time.time()
     torch.manual_seed(0)
     judge = load_judge(path, width) if path.exists() else AttributeJudge(width)
@@ -124,7 +125,7 @@ def teach(path: Path, minutes: float, width: int = 32, batch: int = 64, rate: fl
     average, step, smooth, told = [p.detach().clone() for p in params], 0, Smooth(), began
     for images, labels in ahead(lesson, _Lessons(before // batch, batch), replicas.workers):
         progress = (time.time() - began) / (60 * minutes)
-        if progress >= 1:
+        if progress >= 1 and step:
             break
         x = roughened(pixel_values(images).to(device))
         with torch.autocast(device.type, torch.bfloat16):
@@ -156,7 +157,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--width", type=int, default=32, help="channels of the first layer (%(default)s)")
-    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--batch", type=int, default=0, help="0: 256 on a GPU, else 32")
     parser.add_argument("--folder", type=Path, default=FOLDER)
     args = parser.parse_args()
     judge = teach(judge_path(args.folder, args.width), args.minutes, args.width, args.batch)

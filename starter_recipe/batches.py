@@ -60,10 +60,10 @@ class Orders:
         return pair_of(number)[2] if kind == "pairs" else caption(picture_of(number), rng)
 
     def held_out(self, kind: str) -> list[Order]:
-        """The pictures or pairs that are never trained on, one order for each size."""
+        """The pictures or pairs that are never trained on, one order for each size that has any."""
         rng = random.Random(5)
-        numbers = self.numbers[kind]
-        return [self.order(kind, s, range(held_out(s, len(numbers[s]))), rng, 0) for s in SIZES]
+        apart = {size: held_out(size, len(numbers)) for size, numbers in self.numbers[kind].items()}
+        return [self.order(kind, size, range(count), rng, 0) for size, count in apart.items() if count]
 
 
 @dataclass(frozen=True)

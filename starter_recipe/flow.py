@@ -14,14 +14,14 @@ IMAGE, REFERENCE = 0, 10  # the first coordinate of a picture's tokens, and of t
 TEXT_IDS = torch.cartesian_prod(torch.arange(1), torch.arange(1), torch.arange(1), torch.arange(TEXT_TOKENS))
 
 
-def make_transformer() -> Flux2Transformer2DModel:
+def make_transformer(double: int = 2, single: int = 8, heads: int = 4) -> Flux2Transformer2DModel:
     model = Flux2Transformer2DModel(
         patch_size=1,
         in_channels=CHANNELS,
-        num_layers=2,
-        num_single_layers=8,
+        num_layers=double,
+        num_single_layers=single,
         attention_head_dim=64,
-        num_attention_heads=4,
+        num_attention_heads=heads,
         joint_attention_dim=len(TEXT_LAYERS) * WIDTH,
         mlp_ratio=3.0,
         axes_dims_rope=(16, 16, 16, 16),

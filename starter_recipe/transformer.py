@@ -65,8 +65,6 @@ def held_out_losses(weights: Weights, orders: Orders, pool: Pool) -> dict[str, f
     for kind, names in (("pictures", ("text", "text_shuffled")), ("pairs", ("edit", "edit_wrong_source"))):
         for order in orders.held_out(kind):
             count = len(order.rows)
-            if not count:
-                continue
             batch = batch_of(order, pool, weights.encoder)
             t, noise = fixed_draw(order, batch.x0)
             wrong = torch.arange(count).roll(1)
