@@ -243,7 +243,11 @@ def train(replicas: Replicas, args: argparse.Namespace) -> None:
         losses = {f"loss_{k}": float(s) for k, s in enumerate(smooth)}
         rate = samples * replicas.world / (time.time() - began)
         figures = held_out_figures(weights.transformer, teacher, paths)
-        journal.write(step=step, seconds=clock.here, images_per_second=rate, **losses, **figures)
+        machine = replicas.machine
+        journal.write(
+            step=step, first=clock.first, seconds=clock.here, batch=args.batch * replicas.world, machine=machine, images_per_second=rate,
+            **losses, **figures,
+        )  # fmt: skip
         vae = Path(args.start) / "vae"
         export(out / "starter", vae, weights.transformer, teacher.encoder, teacher.tokenizer, distilled=True)
         weights.use(weights.masters)

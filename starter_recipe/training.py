@@ -17,6 +17,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import DataLoader, Dataset
 
 Made = TypeVar("Made")
+SHIPPED = Path(__file__).parent.parent / "likeness" / "starter"
+LOG = Path(__file__).parent / "log"  # the curves of what is shipped
 
 
 class Muon(torch.optim.Optimizer):
@@ -78,6 +80,14 @@ class Replicas:
     @property
     def leads(self) -> bool:
         return self.rank == 0
+
+    @property
+    def machine(self) -> str:
+        """For the curves: 'two CPU cores', 'NVIDIA H100 80GB HBM3'."""
+        if self.device.type == "cuda":
+            return torch.cuda.get_device_name()
+        cores = self.world * torch.get_num_threads()
+        return "two CPU cores" if cores == 2 else f"{cores} CPU core{'s' * (cores > 1)}"
 
     @property
     def workers(self) -> int:
@@ -231,6 +241,15 @@ class Journal:
         print(row, flush=True)
         with self.path.open("a") as f:
             f.write(json.dumps(row) + "\n")
+
+
+def keep_curve(out: Path, name: str, start: str) -> None:
+    """A training that goes on from shipped weights goes on with their curve."""
+    curve, log = out / "curve.jsonl", LOG / f"{name}.jsonl"
+    shipped = start and Path(start).resolve() in (SHIPPED.resolve(), (SHIPPED / "vae").resolve())
+    if shipped and not curve.exists() and log.exists():
+        out.mkdir(parents=True, exist_ok=True)
+        curve.write_text(log.read_text())
 
 
 class Smooth:

@@ -29,6 +29,7 @@ from starter_recipe.training import (
     Replicas,
     Smooth,
     ahead,
+    keep_curve,
     on_gpu,
     run_replicas,
     save_state,
@@ -109,8 +110,8 @@ def train(replicas: Replicas, args: argparse.Namespace) -> None:
         losses = held_out_losses(weights, orders, pool)
         rate = samples * replicas.world / (time.time() - began)
         journal.write(
-            step=step, seconds=clock.here, minutes_in_all=clock.spent / 60, batch=args.batch * replicas.world,
-            images_per_second=rate, train=float(smooth["pictures"]), **losses,
+            step=step, first=clock.first, seconds=clock.here, minutes_in_all=clock.spent / 60, batch=args.batch * replicas.world,
+            machine=replicas.machine, images_per_second=rate, train=float(smooth["pictures"]), **losses,
         )  # fmt: skip
         export(out / "starter", args.vae, weights.transformer, weights.encoder, tokenizer)
         weights.use(weights.masters)
@@ -170,6 +171,7 @@ def main() -> None:
             extend_tokenizer(Path(args.start) / "tokenizer", out / "tokenizer")
         else:
             train_tokenizer(out / "tokenizer")
+    keep_curve(out, "transformer", args.start)
     pool = pool_folder(out, args.vae)
     run_replicas(args.replicas, build, pool, args.vae, args.pictures, args.pairs)
     join(pool, args.pictures, args.pairs)

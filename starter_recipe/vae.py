@@ -26,6 +26,7 @@ from starter_recipe.training import (
     Replicas,
     Smooth,
     ahead,
+    keep_curve,
     on_gpu,
     run_replicas,
     save_state,
@@ -204,8 +205,10 @@ def train(replicas: Replicas, args: argparse.Namespace) -> None:
 
     def report() -> None:
         pixels = (step - clock.first) * args.batch * 64 * 64 * replicas.world
-        figures = {"seconds": clock.here, "images_per_second": pixels / 128**2 / clock.here, "loss": float(smooth)}
-        journal.write(step=step, **figures, **quality(vae, images))
+        journal.write(
+            step=step, first=clock.first, seconds=clock.here, batch=args.batch * replicas.world, machine=replicas.machine,
+            images_per_second=pixels / 128**2 / clock.here, loss=float(smooth), **quality(vae, images),
+        )  # fmt: skip
 
     def save() -> None:
         save_state(out / "state.pt", {**weights.state(), "step": step, "spent": clock.spent})
@@ -253,6 +256,7 @@ def main() -> None:
     parser.add_argument("--report", type=int, default=250, help="steps between reports and saves")
     args = parser.parse_args()
     args.images = -(-args.images // CHUNK) * CHUNK
+    keep_curve(Path(args.out), "vae", args.start)
     Images.make(Path(args.out), args.images, Replicas(0, 1, 0).workers)
     run_replicas(args.replicas, train, args)
 

@@ -1,0 +1,35 @@
+"""How the curves are told in the model card."""
+
+from pathlib import Path
+
+import pytest
+
+from starter_recipe import training
+from starter_recipe.card import made, parts
+from starter_recipe.training import keep_curve
+
+OLD = [{"step": 50, "seconds": 60.0}, {"step": 100, "seconds": 120.0}, {"step": 150, "seconds": 60.0}]
+GPU = [{"step": 4000, "seconds": 600.0, "batch": 1024, "machine": "GPU", "first": 0}]
+
+
+def test_a_curve_is_split_where_it_was_interrupted_and_where_weights_were_taken_up() -> None:
+    assert [len(p) for p in parts(OLD)] == [2, 1]
+    weights_again = [{"step": 10, "seconds": 600.0}]
+    assert [len(p) for p in parts([*OLD, *weights_again])] == [2, 1, 1]
+
+
+def test_steps_and_minutes_are_told_for_each_machine() -> None:
+    assert made(OLD, "pictures", 64) == "150 steps of 64 pictures, in 3 minutes on two CPU cores"
+    assert made([*OLD, *GPU], "pictures", 64).endswith("; then 4,000 steps of 1024 pictures, in 10 minutes on GPU")
+
+
+def test_shipped_weights_bring_their_curve_and_others_do_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "SHIPPED", tmp_path / "shipped")
+    monkeypatch.setattr(training, "LOG", tmp_path)
+    (tmp_path / "vae.jsonl").write_text("{}\n")
+    keep_curve(tmp_path / "other", "vae", str(tmp_path / "mine"))
+    assert not (tmp_path / "other").exists()
+    keep_curve(tmp_path / "on", "vae", str(tmp_path / "shipped" / "vae"))
+    (tmp_path / "on" / "curve.jsonl").open("a").write("more")
+    keep_curve(tmp_path / "on", "vae", str(tmp_path / "shipped" / "vae"))  # once
+    assert (tmp_path / "on" / "curve.jsonl").read_text() == "{}\nmore"
