@@ -32,6 +32,7 @@
         if (button.dataset.add) this.#keep([...this.#ids, button.dataset.add])
         else this.#keep(this.#ids.filter((id) => id !== button.dataset.remove))
         this.#tell()
+        this.querySelector("[data-do=record]")?.focus()  // the button goes with its row
       })
       this.addEventListener("recorded", (event) => {
         const reader = this.querySelector("read-aloud")
