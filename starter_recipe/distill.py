@@ -245,7 +245,7 @@ def train(replicas: Replicas, args: argparse.Namespace) -> None:
         figures = held_out_figures(weights.transformer, teacher, paths)
         machine = replicas.machine
         journal.write(
-            step=step, first=clock.first, seconds=clock.here, batch=args.batch * replicas.world, machine=machine, images_per_second=rate,
+            **clock.told(step), batch=args.batch * replicas.world, machine=machine, images_per_second=rate,
             **losses, **figures,
         )  # fmt: skip
         vae = Path(args.start) / "vae"

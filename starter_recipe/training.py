@@ -194,6 +194,10 @@ class Clock:
         """Seconds in all parts."""
         return self.before + self.here
 
+    def told(self, step: int) -> dict[str, float]:
+        """What every row of a curve begins with."""
+        return {"step": step, "first": self.first, "seconds": self.here, "minutes_in_all": self.spent / 60}
+
     def progress(self, step: int) -> float:
         """0 to 1."""
         return min(1.0, self.spent / (60 * self.minutes) if self.minutes else step / self.steps)

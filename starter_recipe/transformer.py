@@ -110,7 +110,7 @@ def train(replicas: Replicas, args: argparse.Namespace) -> None:
         losses = held_out_losses(weights, orders, pool)
         rate = samples * replicas.world / (time.time() - began)
         journal.write(
-            step=step, first=clock.first, seconds=clock.here, minutes_in_all=clock.spent / 60, batch=args.batch * replicas.world,
+            **clock.told(step), batch=args.batch * replicas.world,
             machine=replicas.machine, images_per_second=rate, train=float(smooth["pictures"]), **losses,
         )  # fmt: skip
         export(out / "starter", args.vae, weights.transformer, weights.encoder, tokenizer)

@@ -206,7 +206,7 @@ def train(replicas: Replicas, args: argparse.Namespace) -> None:
     def report() -> None:
         pixels = (step - clock.first) * args.batch * 64 * 64 * replicas.world
         journal.write(
-            step=step, first=clock.first, seconds=clock.here, batch=args.batch * replicas.world, machine=replicas.machine,
+            **clock.told(step), batch=args.batch * replicas.world, machine=replicas.machine,
             images_per_second=pixels / 128**2 / clock.here, loss=float(smooth), **quality(vae, images),
         )  # fmt: skip
 
