@@ -56,7 +56,7 @@ starter: setup
 	$(BIN)/python -m starter_recipe.transformer
 	$(BIN)/python -m starter_recipe.card
 
-# A variant of the finished starter that draws in 4 steps (build/distilled/starter).
+# A variant of the finished starter that draws in 4 steps (build/distill/starter).
 starter-distilled: setup
 	$(BIN)/python -m starter_recipe.distill
 

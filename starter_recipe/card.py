@@ -1,7 +1,7 @@
 """Install the pretrained starter into the package and write its model card, with the quality measured anew.
 
 python -m starter_recipe.card
-python -m starter_recipe.card --distilled build/distilled    # instead: the variant that draws in 4 steps
+python -m starter_recipe.card --distilled build/distill    # instead: the variant that draws in 4 steps
 """
 
 import argparse

@@ -7,7 +7,7 @@ from each of these points straight to the next: its velocity is the mean one of 
 half of its batches start where its own steps have led it, with the teacher's next point as the aim, so that its errors
 do not add up. It starts as a copy of the teacher, whose text encoder and VAE it keeps, so that LoRAs fit both.
 
-Goes on from build/distilled/state.pt when it exists.
+Goes on from build/distill/state.pt when it exists.
 """
 
 import argparse
@@ -277,7 +277,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     gpu = on_gpu()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--from", dest="start", default="likeness/starter", help="the teacher's folder (%(default)s)")
-    parser.add_argument("--out", default="build/distilled")
+    parser.add_argument("--out", default="build/distill")
     Clock.options(parser, steps=1500)
     parser.add_argument("--cooldown", type=float, default=0.5, help="share of the length over which the rate falls")
     parser.add_argument("--batch", type=int, default=512 if gpu else 24, help="paths per replica and step")

@@ -134,7 +134,7 @@ def hidden_kernels(vae: AutoencoderKLFlux2) -> list[Tensor]:
 @torch.no_grad()
 def encode(vae: AutoencoderKLFlux2, images: NDArray | Tensor) -> Tensor:
     """(B, H, W, 3) uint8 to packed, normalised latents (B, H/16 * W/16, 64) float16, on the VAE's device."""
-    x = to_tensor(images).to(vae.device)
+    x = to_tensor(torch.as_tensor(images).to(vae.device))  # carried over as bytes
     with torch.autocast(x.device.type, torch.bfloat16):
         z = vae.encode(x).latent_dist.mode().float()
     z = Flux2KleinPipeline._patchify_latents(z)
