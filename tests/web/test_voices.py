@@ -9,6 +9,7 @@ from fastapi.testclient import TestClient
 
 from likeness.store.tables import Job
 from likeness.studio import queue, recordings, said, shares, voice_runs, voices
+from likeness.studio.notices import page_of
 from likeness.studio.workspace import Studio
 from likeness.web import voice_form
 from likeness.web.routes import voices as pages_of_voices
@@ -210,6 +211,17 @@ def test_what_was_said_is_heard_and_forgotten(studio: Studio, client: TestClient
     assert "It has said nothing yet" in client.get(f"/voices/{ada.id}").text
 
 
+def test_jobs_lead_to_the_pages_of_their_voices(studio: Studio, client: TestClient) -> None:
+    ada, (one,) = put(studio, "Ada"), recorded(studio, 1)
+    post(client, f"/voices/{ada.id}/say", text="Good morning.")
+    assert page_of(only(studio, "voice-say"), "") == f"/voices/{ada.id}"
+    post(client, "/voices/new", recordings=one, name="Bo", consent=CONSENT)
+    job = only(studio, "voice-clone")
+    assert page_of(job, "") == f"/queue/{job.id}"
+    queue.change(studio, job.id, state="finished")
+    assert page_of(queue.get(studio, job.id), "") == f"/voices/{job.extra['voice_id']}"
+
+
 def test_a_voice_is_edited_archived_deleted_and_put_back(studio: Studio, client: TestClient) -> None:
     ada = put(studio, "Ada")
     url = f"/voices/{ada.id}"
@@ -294,6 +306,9 @@ def test_a_training_is_planned_while_one_types_and_started_as_planned(studio: St
     assert other.status_code == 409 and queue.listed(studio) == []
     answer = client.post("/voices/train/start", data={**filled, "digest": digest[1]}, headers=FROM_PAGE)
     assert answer.headers["HX-Redirect"] == "/runs/ada" and only(studio, "voice-train").subject == "run:ada"
+    assert "waiting" in client.get("/runs/ada").text and "Take out of the queue" in client.get("/runs/ada").text
+    assert "Go on" in post(client, "/runs/ada/stop", become="paused")
+    assert client.post("/runs/ada/resume", headers=FROM_PAGE).headers["HX-Redirect"] == "/runs/ada"
     assert "Call it ada-2" in post(client, "/voices/train/plan", **filled)
     again = client.get("/voices/train?run=ada").text
     assert 'value="ada-2"' in again and "The boat left the harbour." in again and CONSENT[:9] in again
