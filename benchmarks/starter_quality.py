@@ -194,7 +194,7 @@ def measure_edits(studio: Studio, judge: AttributeJudge, count: int) -> list[Row
             pixels = ((again + 1) * 127.5).round()
             kept.append((region_psnr(image, source, region), region_psnr(pixels, source, region)))
     rows = []
-    for field, pairs in sorted(found.items()):
+    for field, pairs in sorted(found.items(), key=lambda item: (item[0] != "all", item[0])):
         right, best = zip(*pairs, strict=True)
         what = "edits followed" if field == "all" else f"edits followed, {field.replace('_', ' ')}"
         rows.append(Row(what, percent(right), "%", len(right), EDIT_GOAL if field == "all" else None, percent(best)))
