@@ -25,7 +25,7 @@ class Stage:
     share: float  # of the time
 
 
-STAGES = (Stage("vae", 0.25), Stage("transformer", 0.6), Stage("distill", 0.15))
+STAGES = (Stage("vae", 0.25), Stage("transformer", 0.55), Stage("distill", 0.2))
 LEAST = 0.5  # minutes left in which it is worth to start a stage
 
 

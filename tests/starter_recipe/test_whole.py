@@ -38,7 +38,7 @@ def test_each_stage_gets_its_share_and_what_the_one_before_made(
     whole.main(["--minutes", "20", "--from", "likeness/starter", "--out", str(tmp_path)])
     assert calls.names == ["vae", "transformer", "distill"]
     minutes = [float(call[call.index("--minutes") + 1]) for call in calls.seen]
-    assert minutes == [5, 12, 3]
+    assert minutes == [5, 11, 4]
     starts = [call[call.index("--from") + 1] for call in calls.seen]
     assert starts == ["likeness/starter/vae", "likeness/starter", str(tmp_path / "transformer" / "starter")]
     assert str(tmp_path / "vae" / "final") in calls.seen[1]
