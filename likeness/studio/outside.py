@@ -7,25 +7,21 @@ environment is used, for it would resolve the name itself.
 
 import ipaddress
 import re
-import socket
-import ssl
 import time
-from collections.abc import Generator, Iterable
-from contextlib import contextmanager
 from dataclasses import dataclass
 from email.message import Message
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urljoin, urlsplit
 
-import httpcore
-
-from likeness import __version__, durable
+from likeness import durable
 from likeness.errors import InputError
 
-CONNECT_SECONDS = 10.0
+if TYPE_CHECKING:
+    from httpcore import Response
+
 MOST_REDIRECTS = 5
-_ASK = "Fix: check the address, or ask whoever runs that server"
+ASK = "Fix: check the address, or ask whoever runs that server"
 # An IPv4 address in these lies in its last 32 bits.
 _NAT64 = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("64:ff9b:1::/48"))
 _RESERVED_V6 = ipaddress.ip_network("::/96")
@@ -66,15 +62,17 @@ def fetch(url: str, into: Path, limits: Limits | None = None) -> Fetched:
 
     Raises InputError for an address that is refused, and for whatever the other side does wrong or too slowly.
     """
+    from likeness.studio.connecting import request
+
     limits = limits or Limits()
     deadline = time.monotonic() + limits.seconds
     for _ in range(MOST_REDIRECTS + 1):
-        with _request("GET", url, limits, deadline) as response:
+        with request("GET", url, limits, deadline) as response:
             if response.status in (301, 302, 303, 307, 308):
                 url = urljoin(url, _header(response, b"location"))
                 continue
             if response.status != 200:
-                raise InputError(f"url: the server answered {response.status}. {_ASK}")
+                raise InputError(f"url: the server answered {response.status}. {ASK}")
             told = _header(response, b"content-length")
             if told.isdigit() and int(told) > limits.most_bytes:
                 raise _too_large(limits)
@@ -82,12 +80,14 @@ def fetch(url: str, into: Path, limits: Limits | None = None) -> Fetched:
             name = _named(_header(response, b"content-disposition")) or unquote(PurePosixPath(urlsplit(url).path).name)
             kind = _header(response, b"content-type").partition(";")[0].strip().lower()
             return Fetched(re.split(r"[/\\]", name)[-1].replace("\x00", ""), into.stat().st_size, kind)
-    raise InputError(f"url: leads on more than {MOST_REDIRECTS} times. {_ASK}")
+    raise InputError(f"url: leads on more than {MOST_REDIRECTS} times. {ASK}")
 
 
 def post(url: str, body: bytes, headers: dict[str, str], limits: Limits) -> Reply:
     """POST `body`; redirects are not followed. Raises InputError as `fetch` does, Unreachable where nobody is there."""
-    with _request("POST", url, limits, time.monotonic() + limits.seconds, body, headers) as response:
+    from likeness.studio.connecting import request
+
+    with request("POST", url, limits, time.monotonic() + limits.seconds, body, headers) as response:
         start = bytearray()
         for chunk in response.iter_stream():
             start += chunk
@@ -98,7 +98,7 @@ def post(url: str, body: bytes, headers: dict[str, str], limits: Limits) -> Repl
 
 def check_url(url: str) -> None:
     """Raises InputError for what is no plain http or https address. Where it leads is seen when it is used."""
-    _taken_apart(url)
+    taken_apart(url)
 
 
 def is_public(address: str) -> bool:
@@ -113,92 +113,7 @@ def is_public(address: str) -> bool:
     return ip.is_global and not (ip.is_multicast or ip.is_reserved or ip.is_unspecified or ip.is_loopback)
 
 
-class _Backend(httpcore.NetworkBackend):
-    """Connects to addresses that were looked at, and to no other; all of it until `deadline`."""
-
-    def __init__(self, private: bool, deadline: float):
-        self._private, self._deadline, self._plain = private, deadline, httpcore.SyncBackend()
-
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore.NetworkStream:
-        try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError) as e:
-            raise httpcore.ConnectError(f"'{host}' has no address") from e
-        addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
-        if not self._private and not all(is_public(address) for address in addresses):
-            raise InputError(
-                f"url: '{host}' is in a private network. Fix: a public address, or allow private ones in the settings"
-            )
-        error: Exception | None = None
-        for address in addresses:
-            try:
-                stream = self._plain.connect_tcp(address, port, min(CONNECT_SECONDS, _left(self._deadline)))
-                return _Stream(stream, self._deadline)
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as e:
-                error = e
-        raise error or httpcore.ConnectError(f"'{host}' has no address")
-
-    def connect_unix_socket(
-        self, path: str, timeout: float | None = None, socket_options: Iterable[Any] | None = None
-    ) -> httpcore.NetworkStream:
-        raise httpcore.ConnectError("sockets of this machine are not reached")
-
-    def sleep(self, seconds: float) -> None:
-        time.sleep(seconds)
-
-
-class _Stream(httpcore.NetworkStream):
-    """Ends at the deadline, however slowly the other side goes on."""
-
-    def __init__(self, plain: httpcore.NetworkStream, deadline: float):
-        self._plain, self._deadline = plain, deadline
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._plain.read(max_bytes, _left(self._deadline))
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._plain.write(buffer, _left(self._deadline))
-
-    def close(self) -> None:
-        self._plain.close()
-
-    def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore.NetworkStream:
-        return _Stream(self._plain.start_tls(ssl_context, server_hostname, _left(self._deadline)), self._deadline)
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._plain.get_extra_info(info)
-
-
-@contextmanager
-def _request(
-    method: str, url: str, limits: Limits, deadline: float, body: bytes = b"", headers: dict[str, str] | None = None
-) -> Generator[httpcore.Response]:
-    host = _taken_apart(url)
-    given = {"Host": host, "User-Agent": f"likeness/{__version__}", "Accept": "*/*", "Accept-Encoding": "identity"}
-    given |= headers or {}
-    backend = _Backend(limits.private, deadline)
-    try:
-        with (
-            httpcore.ConnectionPool(network_backend=backend, ssl_context=ssl.create_default_context()) as pool,
-            pool.stream(method, url, headers=list(given.items()), content=body or None) as response,
-        ):
-            yield response
-    except (httpcore.TimeoutException, TimeoutError) as e:
-        raise Unreachable(f"url: took longer than {limits.seconds:.0f} seconds. {_ASK}") from e
-    except (httpcore.NetworkError, httpcore.ProtocolError, ssl.SSLError) as e:
-        raise Unreachable(f"url: {e or type(e).__name__}. {_ASK}") from e
-
-
-def _store(response: httpcore.Response, partial: Path, limits: Limits) -> None:
+def _store(response: "Response", partial: Path, limits: Limits) -> None:
     size = 0
     with partial.open("wb") as f:
         for chunk in response.iter_stream():
@@ -208,7 +123,7 @@ def _store(response: httpcore.Response, partial: Path, limits: Limits) -> None:
             f.write(chunk)
 
 
-def _taken_apart(url: str) -> str:
+def taken_apart(url: str) -> str:
     """The Host header for an address that may be asked."""
     try:
         parts = urlsplit(url)
@@ -223,13 +138,7 @@ def _taken_apart(url: str) -> str:
     return f"{host}:{port}" if port else host
 
 
-def _left(deadline: float) -> float:
-    if (seconds := deadline - time.monotonic()) <= 0:
-        raise TimeoutError
-    return seconds
-
-
-def _header(response: httpcore.Response, name: bytes) -> str:
+def _header(response: "Response", name: bytes) -> str:
     return next((value.decode("latin-1") for key, value in response.headers if key.lower() == name), "")
 
 

@@ -66,7 +66,9 @@ def test_a_run_is_followed_and_compared(browser: Chrome, studio_server: StudioSe
         browser.execute_script(f"document.querySelector('#cell-2-{epoch}').click()")
     assert sides() == ["epoch-003", "epoch-007"]
     assert "prompt-2" in str(browser.execute_script("return document.querySelector('#slider').getAttribute('a')"))
-    find(browser, "#choose-7").click()
+    choose = find(browser, "#choose-7")
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", choose)  # away from what pops up below
+    choose.click()
     until(browser, "return document.querySelector('#epochs th .tag.good')?.textContent === 'chosen'")
     assert sides() == ["epoch-003", "epoch-007"], "what is picked outlives the swap"
     assert runs.summary_of(studio, "mika").chosen_epoch == 7

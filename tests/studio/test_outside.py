@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from likeness.errors import InputError
-from likeness.studio import outside
+from likeness.studio import connecting
 from likeness.studio.outside import Limits, Unreachable, fetch, is_public, post
 
 PRIVATE = Limits(private=True, seconds=20)
@@ -100,7 +100,7 @@ def names(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
             host, port = address
             return connect(("127.0.0.1" if host == PUBLIC_ADDRESS else host, port), *args, **more)
 
-        monkeypatch.setattr(outside.socket, "getaddrinfo", resolve)
+        monkeypatch.setattr(connecting.socket, "getaddrinfo", resolve)
         monkeypatch.setattr(socket, "create_connection", reach)
         return asked
 
@@ -166,7 +166,7 @@ def test_over_tls_the_certificate_is_asked_for_by_name_though_the_address_is_con
     server.socket = context.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     trusting = ssl.create_default_context(cafile=str(certificate))
-    monkeypatch.setattr(outside.ssl, "create_default_context", lambda: trusting)
+    monkeypatch.setattr(connecting.ssl, "create_default_context", lambda: trusting)
     names(localhost=[PUBLIC_ADDRESS], other_example=[PUBLIC_ADDRESS])
     fetch(f"https://localhost:{server.server_port}/file/9", tmp_path / "f")
     assert (tmp_path / "f").stat().st_size == 9
