@@ -9,7 +9,7 @@ TORCH_INDEX ?=
 DEMO   ?= runs
 JOBS   ?= 2
 
-.PHONY: setup demo test check types bench learning scorecard-validation voice-quality starter starter-distilled starter-companions starter-examples starter-quality docs clean fuzz fuzz-api bench-large
+.PHONY: setup demo test test-long check types bench learning scorecard-validation voice-quality starter starter-distilled starter-companions starter-examples starter-quality docs clean fuzz fuzz-api bench-large
 setup: $(VENV)/.done
 
 $(VENV)/.done: pyproject.toml
@@ -25,7 +25,11 @@ demo: setup
 
 # Two at a time, each file by one, in their order: the few long ones would else come last, one after the other.
 test: setup
-	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadscope --no-loadscope-reorder
+	$(BIN)/python -m pytest -q -m "not long" -n $(JOBS) --dist loadscope --no-loadscope-reorder
+
+# Whole ways through real processes, and sweeps: what is left out of the other.
+test-long: setup
+	$(BIN)/python -m pytest -q -m long -n $(JOBS)
 
 # Lint, format and types.
 check: setup

@@ -50,6 +50,7 @@ def test_no_path_leads_out_of_the_workspace(client: TestClient, known: dict[str,
     assert tried > 500
 
 
+@pytest.mark.long
 def test_nothing_is_written_outside_of_the_workspace(client: TestClient, known: dict[str, str], tmp_path: Path) -> None:
     def outside() -> set[str]:
         return {str(p) for p in tmp_path.rglob("*") if not p.is_relative_to(tmp_path / "workspace")}

@@ -11,6 +11,7 @@ from benchmarks.training import Case, Measurement, Results
 from tests.contract.bases.flux2 import make_tiny_base
 
 
+@pytest.mark.long
 def test_both_sides_are_measured_in_turn_and_do_the_same_work(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

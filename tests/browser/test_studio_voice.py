@@ -48,6 +48,7 @@ def recorded(page: Chrome, seconds: float) -> None:
     until(page, "return document.querySelector('#chosen [data-recording]')", "it is among the recordings")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("window", [DESK, PHONE], ids=["desk", "phone"])
 def test_from_the_microphone_to_a_spoken_sentence(
     page: Chrome, studio_server: StudioServer, window: dict[str, object]

@@ -15,6 +15,8 @@ from tests.browser.serving import DESK, PHONE, StudioServer, complaints, find, o
 from tests.browser.test_studio_datasets import LAST, caption_of, click, press, send, worked
 from tests.studio.datasets_at_hand import EXAMPLES
 
+pytestmark = pytest.mark.long
+
 CARDS = "document.querySelectorAll('.dataset-card').length"
 
 

@@ -63,7 +63,11 @@ def follow(block: Block, folder: Path, tiny: Path) -> None:
                 assert " ".join(line.split()) in output, f"{block.place}: not in the output: {line}\n{output}"
 
 
-@pytest.mark.parametrize("page", RUN_PAGES, ids=lambda p: p.name)
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(p, marks=[pytest.mark.long] * (p.name == "tutorial.md")) for p in RUN_PAGES],
+    ids=lambda p: p.name,
+)
 def test_a_page_can_be_followed(page: Path, tmp_path: Path, tiny_base: Path):
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
     for block in blocks(page):

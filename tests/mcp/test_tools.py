@@ -228,6 +228,7 @@ def over_http(address: str, key: str, way: Callable[[Agent], Awaitable[None]]) -
     anyio.run(run)
 
 
+@pytest.mark.long
 def test_over_http_with_a_key_from_a_real_training_to_files(
     studio: Studio, server: str, supervised: Supervisor, pictures: Path
 ) -> None:

@@ -76,6 +76,7 @@ def test_the_student_learns_each_interval_from_the_teachers_points_and_from_its_
     assert all(torch.equal(a, b) for a, b in zip(before, teacher.encoder.parameters(), strict=True))
 
 
+@pytest.mark.long
 def test_distillation_runs_goes_on_and_leaves_a_distilled_pipeline(
     toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

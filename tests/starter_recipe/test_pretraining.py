@@ -90,6 +90,7 @@ def test_held_out_renders_are_never_trained_on(tmp_path: Path, monkeypatch: pyte
     assert sum(n for _, n in held) == 12 and all(len(styles) == n for styles, n in held)
 
 
+@pytest.mark.long
 def test_the_vae_goes_on_from_weights_and_from_its_state(
     toy_vae: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -185,6 +186,7 @@ def test_the_loss_falls_in_every_shape_and_for_edits(toy_pool: Pool) -> None:
 # --- the whole training
 
 
+@pytest.mark.long
 def test_pretraining_goes_on_from_weights_and_from_its_state(
     toy: Path, toy_vae: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -104,6 +104,7 @@ def test_a_mock_is_never_trained_on(studio: Studio, tmp_path: Path) -> None:
 # --- a real one
 
 
+@pytest.mark.long
 def test_from_start_to_files_on_a_tiny_base(
     studio: Studio, tiny_base: Path, pictures: Path, supervise: Supervise
 ) -> None:

@@ -350,6 +350,7 @@ def test_a_voice_run_of_the_command_line_goes_on_in_the_queue(studio: Studio) ->
 # --- trained
 
 
+@pytest.mark.long
 def test_a_voice_is_trained_stopped_and_goes_on(studio: Studio, supervised: Supervisor, tiny_pocket: Path) -> None:
     from likeness.voices.audio import write_sound
     from tests.voices.recordings import said

@@ -12,9 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from likeness import durable
+from likeness.worker.__main__ import JOBS, main
 
 _SERVER = multiprocessing.get_context("forkserver")
-_SERVER.set_forkserver_preload(["likeness.worker.training", "likeness.worker.sampling", "diffusers.loaders.peft"])
+_SERVER.set_forkserver_preload([
+    *(f"likeness.worker.{module}" for module in JOBS.values()), "likeness.families.flux2", "diffusers.loaders.peft",
+])  # fmt: skip
 
 
 class Moments:
@@ -87,6 +90,4 @@ def _live(folder: Path, job: str, kill_at: int | None, largest_file: int | None)
         Moments(kill_at, lambda: os.kill(os.getpid(), signal.SIGKILL)).install()
     if largest_file is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, resource.RLIM_INFINITY))
-    from likeness.worker.__main__ import main
-
     sys.exit(main([job, str(folder)]))

@@ -43,6 +43,7 @@ def assert_all_is_readable(run: Path) -> None:
     assert leftovers(run) == []
 
 
+@pytest.mark.long
 def test_at_any_write(make_run: Callable[..., Path], capfd: pytest.CaptureFixture[str]) -> None:
     run = make_run(**SHORT)
     pristine = copy_run(run, "pristine")

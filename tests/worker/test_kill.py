@@ -62,6 +62,7 @@ def chosen_moments(names: list[str]) -> list[int]:
     return numbers + draw.sample(others, ANYWHERE)
 
 
+@pytest.mark.long
 def test_killed_at_ten_moments(finished: Path) -> None:
     pristine = finished.with_name("pristine")
     names = moments_of(copy_run(pristine, "counted"))
@@ -88,6 +89,7 @@ def test_killed_again_and_again(finished: Path) -> None:
     assert leftovers(run) == []
 
 
+@pytest.mark.long
 def test_the_process_as_it_is_started_in_earnest(make_run: Callable[..., Path]) -> None:
     """No stand-ins: the worker's command line, killed by the clock, wherever that hits."""
     run = make_run(**SETTINGS, train__epochs=8)
