@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 TORCH  ?= torch==2.13.0
 TORCH_INDEX ?=
 DEMO   ?= runs
-JOBS   ?= 2
+JOBS   ?= 3
 
 .PHONY: setup demo test test-long check types bench learning scorecard-validation voice-quality starter starter-distilled starter-companions starter-examples starter-quality docs clean fuzz fuzz-api bench-large
 setup: $(VENV)/.done
@@ -23,7 +23,8 @@ demo: setup
 	@test ! -e $(DEMO)/mika/run.json || echo "$(DEMO)/mika is there already: going on with it"
 	$(BIN)/likeness train examples/character/mika.yaml --workspace $(DEMO) $(if $(wildcard $(DEMO)/mika/run.json),--resume)
 
-# Two at a time, each file by one, in their order: the few long ones would else come last, one after the other.
+# More at a time than there are cores, since tests often wait for processes. Each file by one, in their order: the few
+# that take long would else come last, one after the other.
 test: setup
 	$(BIN)/python -m pytest -q -m "not long" -n $(JOBS) --dist loadscope --no-loadscope-reorder
 

@@ -51,6 +51,17 @@ def opened(profile: Path, *flags: str) -> Iterator[Chrome]:
     driver.quit()
 
 
+@pytest.fixture(autouse=True)
+def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A page that stays open goes on asking a server that is gone; that is no complaint of the next test."""
+    named = {"browser", "page"} & {*request.fixturenames}
+    drivers = [driver for name in named if isinstance(driver := request.getfixturevalue(name), Chrome)]
+    yield
+    for driver in drivers:
+        driver.get("about:blank")
+        driver.get_log("browser")
+
+
 @pytest.fixture
 def studio_server(tmp_path: Path) -> Iterator[StudioServer]:
     """A studio of its own for each test, served on a free port; `.supervise()` also runs its queue."""

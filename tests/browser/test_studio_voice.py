@@ -34,7 +34,6 @@ def page(tmp_path_factory: pytest.TempPathFactory, microphone: Path) -> Iterator
              f"--use-file-for-fake-audio-capture={microphone}")  # fmt: skip
     with opened(tmp_path_factory.mktemp("profile"), *flags) as found:
         yield found
-        found.get("about:blank")
 
 
 def recorded(page: Chrome, seconds: float) -> None:
