@@ -131,6 +131,7 @@ def config(**more: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
+@pytest.mark.long
 def test_the_whole_way_from_a_folder_to_a_file(client: Client, supervised: Supervisor, tmp_path: Path) -> None:
     assert client.machine()["devices"] and any(base["name"] == "starter" for base in client.bases())
     dataset = client.create_dataset("Mika", trigger="mika_char", base="starter")
@@ -161,6 +162,7 @@ def test_the_whole_way_from_a_folder_to_a_file(client: Client, supervised: Super
     assert [r.name for r in client.runs()] == ["mika"]
 
 
+@pytest.mark.long
 def test_a_run_is_paused_and_goes_on(client: Client, supervised: Supervisor, studio: Studio) -> None:
     client.create_dataset("Mika", trigger="mika_char")
     client.upload_folder("Mika", EXAMPLES / "character" / "mika")
@@ -195,6 +197,7 @@ def test_models_are_published_converted_bundled_and_imported(
     assert raised.value.status == 409
 
 
+@pytest.mark.long
 def test_a_voice_is_cloned_speaks_and_moves_to_another_studio(
     client: Client, supervised: Supervisor, tmp_path: Path
 ) -> None:

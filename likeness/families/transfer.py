@@ -43,7 +43,8 @@ def present_bytes(repository: str, files: Sequence[File]) -> int:
 
 
 def transfer(repository: str, commit: str, files: Sequence[File]) -> Generator[int]:
-    """Fetch the files, yielding every half second how many bytes of them are there. Closing it stops the transfer.
+    """Fetch the files, yielding every half second and in the end how many bytes of them are there. Closing it stops
+    the transfer.
 
     Raises what httpx and huggingface_hub raise, and InputError for a file that arrives damaged.
     """
@@ -80,6 +81,7 @@ def transfer(repository: str, commit: str, files: Sequence[File]) -> Generator[i
         closing.set()
     if errors:
         raise errors[0]
+    yield sum(done.values())  # a thread may have ended after the last look
 
 
 def _fetch(repository: str, commit: str, file: File, done: dict[str, int], closing: threading.Event) -> None:

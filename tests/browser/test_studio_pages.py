@@ -94,6 +94,7 @@ def test_a_page_is_whole(browser: Chrome, furnished: tuple[StudioServer, dict[st
         assert all(str(name).startswith((server.address, "blob:", "data:")) for name in names)  # type: ignore[union-attr]
 
 
+@pytest.mark.long
 def test_links_lead_somewhere(browser: Chrome, furnished: tuple[StudioServer, dict[str, str]]):
     """Every link and picture of every page is asked for; none is missing."""
     import httpx

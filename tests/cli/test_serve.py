@@ -108,6 +108,7 @@ def test_it_ends_cleanly_when_asked(serve: Callable[..., Server], how: signal.Si
     assert server.process.returncode == 0 and "The server has ended." in said and "Traceback" not in said
 
 
+@pytest.mark.long
 def test_a_killed_server_loses_nothing_and_nothing_is_done_twice(serve: Callable[..., Server], tmp_path: Path) -> None:
     studio, first = add(tmp_path / "runs", steps=150)
     _, second = add(tmp_path / "runs", "noa", steps=5)
@@ -125,6 +126,7 @@ def test_a_killed_server_loses_nothing_and_nothing_is_done_twice(serve: Callable
     assert steps(second) == list(range(5))
 
 
+@pytest.mark.long
 def test_server_and_worker_killed_together_go_on_where_they_were(serve: Callable[..., Server], tmp_path: Path) -> None:
     studio, job = add(tmp_path / "runs", steps=100)
     server = serve()

@@ -41,6 +41,7 @@ def run_locked(run: Path) -> bool:
     return False
 
 
+@pytest.mark.long
 def test_ctrl_c_and_going_on(place: Path, tiny_base: Path) -> None:
     """Ctrl-C as a terminal sends it: to the whole foreground group."""
     run = place / "runs" / "tiny"

@@ -291,6 +291,7 @@ def test_over_http_without_a_key_or_with_one_for_reading_nobody_comes_in(studio:
         assert httpx2.post(f"{server}{path}", json=asked, headers={**accept, "Host": "evil.example"}).status_code == 421
 
 
+@pytest.mark.long
 def test_on_stdio_it_runs_the_queue_itself_and_prints_nothing_else(studio: Studio) -> None:
     arguments = ["-m", "likeness", "mcp", "--workspace", str(studio.workspace)]
     started = StdioServerParameters(command=sys.executable, args=arguments, env=dict(os.environ))
@@ -310,6 +311,7 @@ def test_on_stdio_it_runs_the_queue_itself_and_prints_nothing_else(studio: Studi
     Supervisor(studio, []).stop()  # nobody holds the queue any more
 
 
+@pytest.mark.long
 def test_on_stdio_beside_a_server_jobs_are_the_servers(studio: Studio, supervised: Supervisor) -> None:
     arguments = ["-m", "likeness", "mcp", "--workspace", str(studio.workspace)]
     started = StdioServerParameters(command=sys.executable, args=arguments, env=dict(os.environ))

@@ -78,6 +78,7 @@ def test_killed_at_ten_moments(finished: Path) -> None:
         assert leftovers(run) == []
 
 
+@pytest.mark.long
 def test_killed_again_and_again(finished: Path) -> None:
     """Each life gets a little further than the last state or dies before it."""
     run = copy_run(finished.with_name("pristine"), "unlucky")
