@@ -14,15 +14,14 @@ from likeness import client as client_module
 from likeness.api.app import create_app
 from likeness.api.gate import Access
 from likeness.client import ApiProblem, Client
-from likeness.studio import datasets, keys, queue
-from likeness.studio.endings import ENDINGS
+from likeness.studio import datasets, keys
 from likeness.studio.supervisor import Supervisor
 from likeness.studio.workspace import Studio
 from likeness.voices.audio import write_sound
 from tests.browser.test_studio_upload import Cutter
 from tests.browser.test_studio_upload import picture as noise
 from tests.studio.datasets_at_hand import EXAMPLES
-from tests.studio.runs_at_hand import a_machine, wait
+from tests.studio.runs_at_hand import a_machine, supervising
 from tests.studio.voice_runs_at_hand import CONSENT, TEXTS, tone, write_voice_run
 from tests.tiny_lora import TRIGGER, write_run
 from tests.voices.recordings import speech
@@ -63,14 +62,8 @@ def client(address: str, key: str) -> Iterator[Client]:
 
 @pytest.fixture
 def supervised(studio: Studio) -> Iterator[Supervisor]:
-    supervisor = Supervisor(studio, ["cpu"], ENDINGS)
-    supervisor.start()
-    yield supervisor
-    for job in queue.listed(studio, states=["running"]):
-        queue.ask_to_stop(studio, job.id, "canceled")
-        queue.ask_to_stop(studio, job.id, "canceled")
-    wait(lambda: not queue.listed(studio, states=["running"]))
-    supervisor.stop()
+    with supervising(studio) as supervisor:
+        yield supervisor
 
 
 @pytest.fixture

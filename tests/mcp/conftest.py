@@ -3,11 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from likeness.studio import queue
-from likeness.studio.endings import ENDINGS
 from likeness.studio.supervisor import Supervisor
 from likeness.studio.workspace import Studio
-from tests.studio.runs_at_hand import a_machine, wait
+from tests.studio.runs_at_hand import a_machine, supervising
 
 
 @pytest.fixture
@@ -25,11 +23,5 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def supervised(studio: Studio) -> Iterator[Supervisor]:
     """Real workers do what is asked for."""
-    supervisor = Supervisor(studio, ["cpu"], ENDINGS)
-    supervisor.start()
-    yield supervisor
-    for job in queue.listed(studio, states=["running"]):
-        queue.ask_to_stop(studio, job.id, "canceled")
-        queue.ask_to_stop(studio, job.id, "canceled")
-    wait(lambda: not queue.listed(studio, states=["running"]))
-    supervisor.stop()
+    with supervising(studio) as supervisor:
+        yield supervisor

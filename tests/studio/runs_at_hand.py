@@ -2,7 +2,8 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,8 +11,10 @@ import pytest
 
 from likeness import events
 from likeness.service import machine
-from likeness.studio import datasets, runs
+from likeness.studio import datasets, queue, runs
+from likeness.studio.endings import ENDINGS
 from likeness.studio.runs import Started
+from likeness.studio.supervisor import Supervisor
 from likeness.studio.workspace import Studio
 from tests.studio.datasets_at_hand import EXAMPLES, put_folder
 
@@ -74,6 +77,19 @@ def began(steps: int = 30, epochs: int = 3, **values: Any) -> events.RunStarted:
 
 def frozen(studio: Studio, name: str = "mika") -> dict[str, Any]:
     return json.loads((studio.run_folder(name) / "run.json").read_text())
+
+
+@contextmanager
+def supervising(studio: Studio) -> Iterator[Supervisor]:
+    """Real workers do what is asked for; those that still run in the end are canceled."""
+    supervisor = Supervisor(studio, ["cpu"], ENDINGS)
+    supervisor.start()
+    yield supervisor
+    for job in queue.listed(studio, states=["running"]):
+        queue.ask_to_stop(studio, job.id, "canceled")
+        queue.ask_to_stop(studio, job.id, "canceled")
+    wait(lambda: not queue.listed(studio, states=["running"]))
+    supervisor.stop()
 
 
 def wait(check: Callable[[], T], seconds: float = 120) -> T:

@@ -24,12 +24,11 @@ from likeness.studio import (
     trust,
     voice_runs,
 )
-from likeness.studio.endings import ENDINGS
 from likeness.studio.lora_choice import LoraChoice
 from likeness.studio.supervisor import Supervisor
 from likeness.studio.workspace import Studio
 from tests.studio import runs_at_hand
-from tests.studio.runs_at_hand import a_machine, mika, wait
+from tests.studio.runs_at_hand import a_machine, mika, supervising, wait
 from tests.studio.voice_runs_at_hand import (
     CONSENT,
     SENTENCES,
@@ -45,14 +44,8 @@ from tests.studio.voice_runs_at_hand import (
 
 @pytest.fixture
 def supervised(studio: Studio) -> Iterator[Supervisor]:
-    supervisor = Supervisor(studio, ["cpu"], ENDINGS)
-    supervisor.start()
-    yield supervisor
-    for job in queue.listed(studio, states=["running"]):
-        queue.ask_to_stop(studio, job.id, "canceled")
-        queue.ask_to_stop(studio, job.id, "canceled")
-    wait(lambda: not queue.listed(studio, states=["running"]))
-    supervisor.stop()
+    with supervising(studio) as supervisor:
+        yield supervisor
 
 
 @pytest.fixture(scope="module")
