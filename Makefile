@@ -9,7 +9,7 @@ TORCH_INDEX ?=
 DEMO   ?= runs
 JOBS   ?= 3
 
-.PHONY: setup demo test test-long check types bench learning scorecard-validation voice-quality starter starter-distilled starter-companions starter-examples starter-quality docs clean fuzz fuzz-api bench-large
+.PHONY: setup demo test test-long screens check types bench learning scorecard-validation voice-quality starter starter-distilled starter-companions starter-examples starter-quality docs clean fuzz fuzz-api bench-large
 setup: $(VENV)/.done
 
 $(VENV)/.done: pyproject.toml
@@ -31,6 +31,10 @@ test: setup
 # Whole ways through real processes, and sweeps: what is left out of the other.
 test-long: setup
 	$(BIN)/python -m pytest -q -m long -n $(JOBS)
+
+# The pictures of the studio in docs/images, by the tests that walk through it from end to end (20 minutes).
+screens: setup
+	LIKENESS_SCREENS=$(CURDIR)/docs/images $(BIN)/python -m pytest -q tests/browser/test_studio_walk.py tests/browser/test_studio_voice.py -k "desk"
 
 # Lint, format and types.
 check: setup

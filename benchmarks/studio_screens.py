@@ -1,11 +1,10 @@
-"""The studio's pages as pictures, for the documentation: on a desk and on a phone, light and dark.
+"""All of the studio's pages as pictures, for a look at the whole: on a desk and on a phone, light and dark.
 
-python -m benchmarks.studio_screens [--workspace build/studio] [--out docs/images] [--all FOLDER]
+python -m benchmarks.studio_screens FOLDER [--workspace build/studio] [--only WORD ...]
 
 What is seen is real: the workspace is filled through the studio itself, with the example character trained on the base
 that comes along, an epoch published, pictures drawn, a voice cloned (of a speech synthesiser: no person is heard).
-That takes minutes; what is there already is left. `--all` writes every page at both sizes in both themes, for a look at
-the whole, and needs no list of its own.
+That takes minutes; what is there already is left. The documentation's own pictures are made by `make screens`.
 """
 
 import argparse
@@ -69,18 +68,6 @@ PROMPTS = ("mika_char, smiling, half body, in the mountains, flat style",
            "mika_char, waving, full body, at a beach, outline style")  # fmt: skip
 SAID = ("The ferry leaves at nine, and the kettle is on.",
         "Nobody knew why the old clock had stopped at noon, and after a while nobody asked.")  # fmt: skip
-# Kept in the documentation: name, page, size, theme, pixels from the top.
-KEPT = (
-    ("studio-start", "/", DESK, "light", 900),
-    ("studio-train", "/train?dataset={dataset}", DESK, "light", 1500),
-    ("studio-dataset", "/datasets/{dataset}", DESK, "dark", 1100),
-    ("studio-run", "/runs/{run}", DESK, "light", 1500),
-    ("studio-model", "/library/{model}", DESK, "dark", 1100),
-    ("studio-generate", "/generate", DESK, "light", 1000),
-    ("studio-phone", "/runs/{run}", PHONE, "dark", 1400),
-    ("studio-voice-new", "/voices/new?recordings={recording}", DESK, "light", 1350),
-    ("studio-voice", "/voices/{voice}", DESK, "dark", 1150),
-)
 PAGES = ("/", "/train", "/train?dataset={dataset}", "/runs", "/runs/{run}", "/datasets", "/datasets/{dataset}",
          "/library", "/library/{model}", "/generate", "/generate/pictures/all", "/merge", "/voices",
          "/voices/new?recordings={recording}", "/voices/{voice}", "/voices/train", "/voices/verify", "/queue",
@@ -165,15 +152,14 @@ def places(workspace: Path) -> dict[str, str]:
         studio.close()
 
 
-def shot(driver: Any, url: str, size: tuple[int, int], theme: str, height: int | None = None) -> Image.Image:
-    """The page from its top, as tall as it is or as `height`."""
+def picture(driver: Any, size: tuple[int, int], theme: str, height: int = MOST_TALL) -> Image.Image:
+    """The open page from its top, as tall as it is, or as `height`."""
     metrics = {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": size == PHONE}
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     features = [{"name": "prefers-color-scheme", "value": theme}]
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
-    driver.get(url)
     tall = int(driver.execute_script("return document.documentElement.scrollHeight"))
-    metrics["height"] = min(tall, height or MOST_TALL)
+    metrics["height"] = min(tall, height)
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)  # so that lazy pictures are loaded
     time.sleep(1.5)
     driver.execute_async_script(
@@ -196,31 +182,24 @@ def save(image: Image.Image, path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
     parser.add_argument("--workspace", type=Path, default=Path("build/studio"))
-    parser.add_argument("--out", type=Path, default=Path("docs/images"))
-    parser.add_argument("--all", type=Path, metavar="FOLDER")
-    parser.add_argument("--only", nargs="*", help="of --all, the pages whose address holds one of these")
+    parser.add_argument("--only", nargs="*", help="only pages whose address holds one of these")
     options = parser.parse_args()
     fill(options.workspace)
     about = places(options.workspace)
     server = Server(options.workspace)
+    options.folder.mkdir(parents=True, exist_ok=True)
     try:
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
             driver = browser(Path(profile))
             json.load(urllib.request.urlopen(f"{server.address}/healthz"))
-            if options.all:
-                options.all.mkdir(parents=True, exist_ok=True)
-                for page in (p for p in PAGES if not options.only or any(word in p for word in options.only)):
-                    for kind, size in (("desk", DESK), ("phone", PHONE)):
-                        for theme in ("light", "dark"):
-                            name = page.format(**about).strip("/").replace("/", "_").replace("?", "-") or "start"
-                            image = shot(driver, server.address + page.format(**about), size, theme)
-                            image.save(options.all / f"{name}-{kind}-{theme}.png")
-            else:
-                for name, page, size, theme, height in KEPT:
-                    path = options.out / f"{name}.png"
-                    save(shot(driver, server.address + page.format(**about), size, theme, height), path)
-                    print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
+            for page in (p for p in PAGES if not options.only or any(word in p for word in options.only)):
+                name = page.format(**about).strip("/").replace("/", "_").replace("?", "-") or "start"
+                for kind, size in (("desk", DESK), ("phone", PHONE)):
+                    for theme in ("light", "dark"):
+                        driver.get(server.address + page.format(**about))
+                        picture(driver, size, theme).save(options.folder / f"{name}-{kind}-{theme}.png")
             driver.quit()
     finally:
         server.stop()

@@ -18,6 +18,7 @@ from likeness.studio.workspace import Studio
 
 DESK = {"width": 1400, "height": 900, "deviceScaleFactor": 1, "mobile": False}
 PHONE = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
+PATIENCE = 40  # seconds: a machine may have much else to do
 
 
 class StudioServer:
@@ -86,12 +87,12 @@ def wide(browser: Chrome, metrics: dict[str, object] = DESK, theme: str = "light
 
 def find(page: Chrome, css: str) -> WebElement:
     """The element, waited for."""
-    return WebDriverWait(page, 15).until(lambda _: page.find_element(By.CSS_SELECTOR, css))
+    return WebDriverWait(page, PATIENCE).until(lambda _: page.find_element(By.CSS_SELECTOR, css))
 
 
 def until(page: Chrome, script: str, message: str = "") -> object:
     """Wait until JavaScript returns what is true; that."""
-    return WebDriverWait(page, 15, 0.05).until(lambda _: page.execute_script(script), message or script)
+    return WebDriverWait(page, PATIENCE, 0.05).until(lambda _: page.execute_script(script), message or script)
 
 
 def overflow(page: Chrome) -> int:

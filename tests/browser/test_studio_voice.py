@@ -12,6 +12,7 @@ from selenium.webdriver.common.by import By
 from likeness.studio import recordings, voices
 from likeness.voices.audio import write_sound
 from tests.browser.conftest import opened
+from tests.browser.screens import keep
 from tests.browser.serving import DESK, PHONE, StudioServer, complaints, find, overflow, unnamed, until, wide
 from tests.browser.test_studio_datasets import click, worked
 from tests.voices.recordings import speech
@@ -72,6 +73,8 @@ def test_from_the_microphone_to_a_spoken_sentence(
     click(page, "[data-whose][value=mine]")
     until(page, "return document.querySelector('[name=consent]').value.startsWith('I am Ada Byron')")
     assert overflow(page) == 0 and unnamed(page) == []
+    if window is DESK:
+        keep(page, "studio-voice-new", height=1350)
     click(page, "#clone-it")
     worked(page, "return /^.voices.[0-9a-f]{12}$/.test(location.pathname)", "it is cloned, and shown")
     fill(page, "#text", "Good morning. The kettle is on.")
@@ -82,6 +85,7 @@ def test_from_the_microphone_to_a_spoken_sentence(
     assert voices.spoken(studio_server.studio, voice.id)[0][0].text == "Good morning. The kettle is on."
     assert overflow(page) == 0 and unnamed(page) == []
     if window is DESK:
+        keep(page, "studio-voice", theme="dark", height=1150)
         heard_and_shelved(page, studio_server)
     assert complaints(page) == []
 

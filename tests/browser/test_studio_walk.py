@@ -1,5 +1,5 @@
 """The whole way in one sitting, as somebody goes it who has read nothing: from dropped pictures to a LoRA that another
-Likeness has. Everything is real: the base, the training, the pictures."""
+Likeness has. All is real: the base, the training, the pictures. Those in the documentation come from here too."""
 
 import shutil
 from pathlib import Path
@@ -9,14 +9,30 @@ import pytest
 from selenium.webdriver import Chrome, Keys
 from selenium.webdriver.common.by import By
 
-from likeness.studio import library, runs
+from benchmarks.studio_screens import PHONE as PHONE_SIZE
+from likeness.studio import library, run_summaries, runs
 from likeness.studio.library import Filter
+from tests.browser import screens
+from tests.browser.screens import keep
 from tests.browser.serving import DESK, PHONE, StudioServer, complaints, find, overflow, serving, until, wide
 from tests.browser.test_studio_datasets import LAST, caption_of, click, press, send, worked
 from tests.studio.datasets_at_hand import EXAMPLES
 
 pytestmark = pytest.mark.long
 
+# For pictures that are shown, as in the example's config; else as little as there can be.
+PROMPTS = (
+    "mika_char, smiling and waving, half body, in the mountains, flat style",
+    "mika_char, surprised, half body, in a desert at sunset, outline style",
+    "mika_char, calm, full body, in a room, flat style",
+    "a girl with long pink hair wearing a red dress, smiling, half body, in a forest, flat style",
+)[: 4 if screens.FOLDER else 1]
+SETTINGS = {"data.datasets.0.repeats": "15", "train.epochs": "10"} if screens.FOLDER else \
+           {"data.datasets.0.repeats": "2", "train.epochs": "2", "sampling.steps": "4"}  # fmt: skip
+EPOCHS = int(SETTINGS["train.epochs"])
+STEPS = int(SETTINGS["data.datasets.0.repeats"]) * EPOCHS  # 10 pictures in a batch of 10
+LONGEST = 3600 if screens.FOLDER else 180
+DRAWN = 4 if screens.FOLDER else 1
 CARDS = "document.querySelectorAll('.dataset-card').length"
 
 
@@ -43,7 +59,7 @@ def fill_a_dataset(page: Chrome, server: StudioServer, place: Path) -> str:
     """Drop pictures of which one is there twice, mend that, and put one caption right."""
     page.get(f"{server.address}/")
     find(page, "main a[href='/train']").click()
-    find(page, "[name=new-dataset]").send_keys("walk")
+    find(page, "[name=new-dataset]").send_keys("mika")
     find(page, "[name=trigger]").send_keys("mika_char")
     find(page, "#make-dataset").click()
     until(page, "return document.querySelector('#panel drop-zone')")
@@ -60,35 +76,42 @@ def fill_a_dataset(page: Chrome, server: StudioServer, place: Path) -> str:
     field.send_keys(Keys.CONTROL, "a", Keys.NULL, "mika_char, happy, half body, in a meadow, flat style", Keys.TAB)
     until(page, f"return {LAST}.includes('wrote the caption of mika-01.png')")
     assert overflow(page) == 0
-    return "walk"
+    keep(page, "studio-dataset", theme="dark", height=1500)
+    return "mika"
 
 
 def train(page: Chrome, name: str) -> None:
-    """A prompt, as few steps as there can be, and go."""
-    fill(page, "[name=prompt]", "mika_char, smiling, on a beach, flat style")
-    for setting, value in (("train.epochs", "2"), ("data.datasets.0.repeats", "2"), ("sampling.steps", "4")):
+    """Prompts, how long, and go."""
+    for number, prompt in enumerate(PROMPTS):
+        fill(page, f".prompt-row:nth-child({number + 1}) [name=prompt]", prompt)
+    for setting, value in SETTINGS.items():
         fill(page, f"[name='set:{setting}']", value)
-    until(page, "return document.querySelector('#plan strong')?.textContent === '4'", "two steps an epoch")
+    until(page, f"return document.querySelector('#plan strong')?.textContent === '{STEPS}'", "so many steps")
     until(page, "return !document.querySelector('#start-button').ariaDisabled")
+    keep(page, "studio-train", height=1500)
     click(page, "#start-button")
     until(page, f"return location.pathname === '/runs/{name}'")
-    worked(page, "return document.querySelector('#epochs .cell img')", "the base's picture comes while it trains")
-    worked(page, "return document.querySelectorAll('#epochs .cell img').length === 3", "a picture for each epoch")
+    shown = "document.querySelectorAll('#epochs .cell img').length"
+    worked(page, f"return {shown} > 0", "the base's picture comes while it trains")
+    worked(page, f"return {shown} === {len(PROMPTS) * (EPOCHS + 1)}", "a picture for each prompt and epoch", LONGEST)
     worked(page, "return document.querySelector('#publish')", "epochs can be published")
 
 
 def compare_and_choose(page: Chrome, server: StudioServer, name: str) -> None:
     worked(page, "return document.querySelector('#status').textContent.includes('to choose from')", "it has ended")
-    for epoch in (0, 2):
+    best = run_summaries.summary_of(server.studio, name).suggested_epoch or EPOCHS
+    for epoch in (0, best):
         click(page, f"#cell-1-{epoch}")
     sides = page.execute_script(
         "const s = document.querySelector('#slider'); return [s.getAttribute('a'), s.getAttribute('b')]"
     )
-    assert "epoch-000" in sides[0] and "epoch-002" in sides[1]
-    click(page, "#choose-2")
+    assert "epoch-000" in sides[0] and f"epoch-{best:03d}" in sides[1]
+    click(page, f"#choose-{best}")
     until(page, "return document.querySelector('#epochs th .tag.good')?.textContent === 'chosen'")
-    assert runs.summary_of(server.studio, name).chosen_epoch == 2
+    assert runs.summary_of(server.studio, name).chosen_epoch == best
     assert overflow(page) == 0
+    keep(page, "studio-run", height=2000)
+    keep(page, "studio-phone", PHONE_SIZE, "dark", 1400)
     click(page, "#publish")
     until(page, "return location.pathname.startsWith('/library/')", "the model's page")
 
@@ -98,11 +121,14 @@ def generate(page: Chrome) -> None:
     model = page.current_url
     click(page, "main a[href^='/generate']")
     until(page, "return document.querySelector('lora-row')")
-    fill(page, "#prompt", "mika_char, sad, in a forest, flat style")
+    fill(page, "#prompt", "mika_char, waving, full body, at a beach, outline style")
+    fill(page, "[name=batch]", str(DRAWN))
     until(page, "return !document.querySelector('#help').innerText.trim()")
     click(page, "#draw")
-    worked(page, "return document.querySelector('#history .generation img')?.naturalWidth > 0", "the picture is drawn")
+    drawn = "[...document.querySelectorAll('#history .generation img')].filter((i) => i.naturalWidth).length"
+    worked(page, f"return {drawn} === {DRAWN}", "what was asked for is drawn", LONGEST)
     assert overflow(page) == 0
+    keep(page, "studio-generate", height=900)
     page.get(model)
 
 
@@ -111,7 +137,7 @@ def share(page: Chrome, server: StudioServer, place: Path) -> Path:
     link = find(page, "main a[href$='/bundle']").get_attribute("href")
     assert link and link.startswith(server.address)
     answer = httpx.get(link).raise_for_status()
-    bundle = place / "walk.likeness"
+    bundle = place / "mika.likeness"
     bundle.write_bytes(answer.content)
     assert [m for m in complaints(page) if "422" not in m] == []
     return bundle
@@ -122,7 +148,7 @@ def import_it(page: Chrome, other: StudioServer, bundle: Path) -> None:
     find(page, "[data-open=import]").click()
     until(page, "return document.querySelector('#import').open")
     page.find_element(By.CSS_SELECTOR, "#import-zone input[type=file]").send_keys(str(bundle))
-    until(page, "return document.querySelector('#models a.cut')?.textContent === 'walk'")
+    until(page, "return document.querySelector('#models a.cut')?.textContent === 'mika'")
 
 
 def fill(page: Chrome, css: str, text: str) -> None:

@@ -5,13 +5,14 @@
 // breaks is tried again: HEAD of the same address asks how many bytes have arrived (Upload-Offset). A refusal is told
 // beside the file.
 // Tells 'offered' of each file before (detail: file, name), which may be prevented: then it is not sent.
-// Tells 'uploaded' for each file (detail: name, answer) and 'settled' when none is left (detail: done, failed).
-// htmx may listen: hx-trigger="settled from:#zone".
+// Tells 'uploaded' for each file (detail: name, answer), 'arriving' now and then while they come, never after the last,
+// and 'settled' when none is left (detail: done, failed). htmx may listen: hx-trigger="settled from:#zone".
 "use strict";
 (() => {
   const WAITS = [500, 1000, 2000, 4000, 8000, 15000, 30000]  // milliseconds before each further attempt
   const ASKED_BYTES = 4e6  // of a file that may have been begun before this page was opened
   const PIECE_BYTES = 4e6
+  const TOLD_EVERY = 1500  // milliseconds from one 'arriving' to the next
   const SHOWN = 200  // files in the list; of more, those that went well are left out
   const bytes = (count) => count < 1e6 ? `${Math.max(1, Math.round(count / 1e3))} kB` : `${(count / 1e6).toFixed(count < 1e7 ? 1 : 0)} MB`
 
@@ -20,7 +21,7 @@
   class DropZone extends HTMLElement {
     #files = []  // {file, name, state: waiting | sending | done | failed, sent, words, row}
     #busy = false
-    #list; #sum; #woken = null
+    #list; #sum; #woken = null; #told = 0
 
     connectedCallback() {
       if (this.#list) return
@@ -127,7 +128,7 @@
           Object.assign(one, { state: "done", shown: one.file.size, words: "done" })
           this.#draw()
           this.dispatchEvent(new CustomEvent("uploaded", { detail: { name: one.name, answer }, bubbles: true }))
-          return
+          return this.#arriving()
         } catch (error) {
           if (error instanceof Refused || attempt >= WAITS.length) {
             Object.assign(one, { state: "failed", words: error.message })
@@ -138,6 +139,13 @@
           await new Promise((resolve) => { this.#woken = resolve; setTimeout(resolve, WAITS[attempt]) })
         }
       }
+    }
+
+    #arriving() {
+      const now = performance.now()
+      if (!this.counts.waiting || this.#told && now - this.#told < TOLD_EVERY) return
+      this.#told = now
+      this.dispatchEvent(new CustomEvent("arriving", { bubbles: true }))
     }
 
     #address(one) {
