@@ -158,6 +158,8 @@ def picture(driver: Any, size: tuple[int, int], theme: str, height: int = MOST_T
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     features = [{"name": "prefers-color-scheme", "value": theme}]
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+    driver.execute_cdp_cmd("Emulation.setScrollbarsHidden", {"hidden": True})
+    driver.execute_script("scrollTo(0, 0); document.querySelectorAll('toast-box > *').forEach((one) => one.remove())")
     tall = int(driver.execute_script("return document.documentElement.scrollHeight"))
     metrics["height"] = min(tall, height)
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)  # so that lazy pictures are loaded

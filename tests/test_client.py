@@ -330,6 +330,7 @@ def test_an_upload_that_is_cut_goes_on_where_it_was(
     assert datasets.path_of(studio, dataset, "large.png").read_bytes() == file.read_bytes()
 
 
+@pytest.mark.long
 def test_following_goes_on_when_the_connection_breaks(
     address: str, key: str, supervised: Supervisor, client: Client
 ) -> None:

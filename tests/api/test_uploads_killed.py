@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import httpx
+import pytest
 from PIL import Image
 
 CODE = """
@@ -36,6 +37,7 @@ def free_port() -> int:
         return found.getsockname()[1]
 
 
+@pytest.mark.long
 def test_a_server_killed_over_an_upload_loses_none_of_it(tmp_path: Path) -> None:
     port = free_port()
     out = io.BytesIO()

@@ -89,6 +89,7 @@ def test_a_caption_is_saved_when_its_field_is_left(browser: Chrome, studio_serve
     assert complaints(browser) == []
 
 
+@pytest.mark.long
 def test_findings_are_mended_by_one_click(browser: Chrome, studio_server: StudioServer, careless: Dataset):
     studio_server.supervise()
     opened(browser, studio_server, careless)
@@ -104,6 +105,7 @@ def test_findings_are_mended_by_one_click(browser: Chrome, studio_server: Studio
     assert complaints(browser) == []
 
 
+@pytest.mark.long
 def test_captions_come_while_one_types(browser: Chrome, studio_server: StudioServer):
     studio = studio_server.studio
     row = datasets.create(studio, "Mika", trigger="mika_char", base="starter")

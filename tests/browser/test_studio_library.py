@@ -157,6 +157,7 @@ def test_a_link_is_made_and_opened_by_somebody_else(page: Chrome, mika: Model, s
     assert complaints(page) == []
 
 
+@pytest.mark.long
 def test_from_prompt_to_picture(page: Chrome, studio: Studio, mika: Model, studio_server: StudioServer):
     page.get(f"{studio_server.address}/generate?model={mika.id}")
     prompt = find(page, "#prompt")

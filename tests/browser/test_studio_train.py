@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -12,6 +13,7 @@ from tests.browser.serving import PHONE, StudioServer, complaints, find, overflo
 from tests.studio.runs_at_hand import mika, settings
 
 
+@pytest.mark.long
 def test_from_the_form_to_a_run(browser: Chrome, studio_server: StudioServer, tmp_path: Path) -> None:
     mika(studio_server.studio, tmp_path)
     wide(browser)
@@ -43,6 +45,7 @@ def test_from_the_form_to_a_run(browser: Chrome, studio_server: StudioServer, tm
     browser.get("about:blank")  # or it would go on following a server that is gone
 
 
+@pytest.mark.long
 def test_a_run_is_followed_and_compared(browser: Chrome, studio_server: StudioServer, tmp_path: Path) -> None:
     studio = studio_server.studio
     mika(studio, tmp_path)

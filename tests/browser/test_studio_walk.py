@@ -46,6 +46,7 @@ def test_from_pictures_to_a_lora_elsewhere(
     train(browser, name)
     compare_and_choose(browser, studio_server, name)
     generate(browser)
+    come_back_to_the_dataset(browser)
     bundle = share(browser, studio_server, tmp_path)
     with serving(tmp_path / "elsewhere") as other:
         import_it(browser, other, bundle)
@@ -69,6 +70,7 @@ def fill_a_dataset(page: Chrome, server: StudioServer, place: Path) -> str:
     until(page, f"return {CARDS} === 13")
     worked(page, "return [...document.querySelectorAll('.finding button')].some((b) => b.innerText.includes('copies'))",
            "the copy is found")  # fmt: skip
+    click(page, "drop-zone [data-clear]")
     press(page, ".finding button", "copies")
     until(page, f"return {CARDS} === 12")
     field = page.execute_script(f"return {caption_of(page, 'mika-01.png')}")
@@ -76,7 +78,6 @@ def fill_a_dataset(page: Chrome, server: StudioServer, place: Path) -> str:
     field.send_keys(Keys.CONTROL, "a", Keys.NULL, "mika_char, happy, half body, in a meadow, flat style", Keys.TAB)
     until(page, f"return {LAST}.includes('wrote the caption of mika-01.png')")
     assert overflow(page) == 0
-    keep(page, "studio-dataset", theme="dark", height=1500)
     return "mika"
 
 
@@ -129,6 +130,18 @@ def generate(page: Chrome) -> None:
     worked(page, f"return {drawn} === {DRAWN}", "what was asked for is drawn", LONGEST)
     assert overflow(page) == 0
     keep(page, "studio-generate", height=900)
+    page.get(model)
+
+
+def come_back_to_the_dataset(page: Chrome) -> None:
+    """It is kept as it was left, for the next training."""
+    model = page.current_url
+    page.get(f"{model.split('/library')[0]}/datasets")
+    click(page, "#datasets a.card")
+    until(page, f"return {CARDS} === 12")
+    assert page.execute_script(f"return {caption_of(page, 'mika-01.png')}.value").startswith("mika_char, happy")
+    until(page, "return document.querySelector('.finding.good, [id^=findings]')", "it is checked")
+    keep(page, "studio-dataset", theme="dark")
     page.get(model)
 
 

@@ -140,6 +140,7 @@ def test_server_and_worker_killed_together_go_on_where_they_were(serve: Callable
     assert queue.get(studio, job.id).attempts == 2 and steps(job) == list(range(100))
 
 
+@pytest.mark.long
 def test_a_job_that_was_asked_for_over_rest_with_a_killed_server_in_between_is_there_once(
     serve: Callable[..., Server], tmp_path: Path
 ) -> None:
@@ -155,6 +156,7 @@ def test_a_job_that_was_asked_for_over_rest_with_a_killed_server_in_between_is_t
     assert [key["name"] for key in httpx.get(f"{address}/api/v1/keys").json()].count("once") == 1
 
 
+@pytest.mark.long
 def test_an_upload_that_a_killed_server_had_half_of_goes_on_and_arrives_once(
     serve: Callable[..., Server], tmp_path: Path
 ) -> None:

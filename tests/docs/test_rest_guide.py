@@ -5,12 +5,15 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.browser.serving import serving
 from tests.docs.blocks import ROOT, blocks
 
 GUIDE = ROOT / "docs" / "guides" / "rest.md"
 
 
+@pytest.mark.long
 def test_the_commands_lead_from_pictures_to_a_file(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "examples/character", tmp_path / "examples/character")
     commands = [block.text for block in blocks(GUIDE) if block.language == "sh"]

@@ -78,6 +78,7 @@ def test_ctrl_c_and_going_on(place: Path, tiny_base: Path) -> None:
     assert isinstance(picture, Image.Image)
 
 
+@pytest.mark.long
 def test_a_killed_terminal_leaves_a_saved_run(place: Path) -> None:
     run = place / "runs" / "tiny"
     process = subprocess.Popen(

@@ -89,6 +89,7 @@ def test_every_tool_says_what_it_does_and_what_it_answers(studio: Studio) -> Non
     with_agent(studio, way)
 
 
+@pytest.mark.long
 def test_from_a_folder_to_a_chosen_epoch(studio: Studio, supervised: Supervisor) -> None:
     async def way(agent: Agent) -> None:
         machine = await agent("inspect_machine")

@@ -31,6 +31,7 @@ def spoken(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.long
 def test_from_a_recording_to_a_sentence(studio: Studio, supervised: Supervisor, spoken: Path) -> None:
     async def way(agent: Agent) -> None:
         brought = await agent("add_recordings", paths=[str(spoken)])

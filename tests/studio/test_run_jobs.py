@@ -54,6 +54,7 @@ def state(studio: Studio, name: str) -> str:
 # --- mock
 
 
+@pytest.mark.long
 def test_a_mock_run_walks_through_all_states(studio: Studio, tmp_path: Path, supervise: Supervise) -> None:
     mika(studio, tmp_path)
     long = settings(train={"epochs": 60}, data={"datasets": [{"path": "dataset:mika", "repeats": 20}]})

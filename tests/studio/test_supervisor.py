@@ -271,6 +271,7 @@ def test_one_workspace_has_one_supervisor(studio: Studio, supervised: Callable[.
         Supervisor(studio, ["cpu"])
 
 
+@pytest.mark.long
 def test_a_real_worker_leaves_word(studio: Studio, monkeypatch: pytest.MonkeyPatch, supervised) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.setattr(launching, "spawn", PLAIN_SPAWN)
     supervised()

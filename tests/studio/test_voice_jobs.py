@@ -44,6 +44,7 @@ def ended(studio: Studio, job: Job) -> Job:
     return found
 
 
+@pytest.mark.long
 def test_from_a_recording_to_a_spoken_sentence(studio: Studio, supervised: Supervisor, ada: Path) -> None:
     raw = record(studio, "ada.wav", ada.read_bytes())
     checked = ended(studio, recordings.check(studio, [raw.id]))

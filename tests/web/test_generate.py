@@ -172,7 +172,7 @@ def test_the_history_goes_on_below(studio: Studio, client: TestClient, mika: Mod
     for number in range(14):
         draw(studio, order(studio, mika, prompt=f"mika_char number {number:02d}"))
     first = client.get("/generate").text
-    assert "number 13" in first and "number 01" not in first and "14 so far" in first
+    assert "number 13" in first and "number 01" not in first
     rest = client.get("/generate/history?offset=12", headers=FROM_PAGE).text
     assert "number 01" in rest and "number 00" in rest and "Show earlier" not in rest
 

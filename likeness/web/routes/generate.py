@@ -203,7 +203,7 @@ def more_history(request: Request, studio: Opened, offset: Annotated[int, Query(
 
 def _history(found: list[Generation], total: int, offset: int) -> dict[str, Any]:
     more = f"/generate/history?offset={offset + PAGE}" if offset + PAGE < total else ""
-    return {"history": [_shown(one) for one in found], "total": total, "more": more}
+    return {"history": [_shown(one) for one in found], "more": more}
 
 
 def _shown(found: Generation) -> dict[str, Any]:
