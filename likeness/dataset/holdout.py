@@ -9,12 +9,13 @@ from likeness.dataset.manifest import Example
 from likeness.errors import InputError
 
 
-def split(examples: Sequence[Example], count: int, seed: int) -> list[Example]:
+def split(examples: Sequence[Example], count: int) -> list[Example]:
     """The same examples in the same order, with `held_out` set on `count` of them, drawn over all training datasets.
 
     Those of validation and regularisation datasets stay as they are.
 
-    The draw depends on the seed and the example ids alone, not on order or paths. Copies of one picture stay on one
+    The draw depends on the example ids alone, not on order, paths or the run's seed: so the held-out losses of several
+    runs on one dataset can be compared. Copies of one picture stay on one
     side; where they do not fit into `count`, others are drawn instead, so fewer may come out held out.
 
     Raises InputError if `count` would leave nothing to train on, ValueError if it is negative.
@@ -30,7 +31,7 @@ def split(examples: Sequence[Example], count: int, seed: int) -> list[Example]:
     copies: dict[str, list[str]] = defaultdict(list)  # picture -> ids of its examples
     for example in own:
         copies[example.sha256].append(example.id)
-    ranked = sorted(copies, key=lambda picture: (_rank(seed, min(copies[picture])), picture))
+    ranked = sorted(copies, key=lambda picture: (_rank(min(copies[picture])), picture))
     chosen: set[str] = set()
     left = count
     for picture in ranked:
@@ -40,5 +41,5 @@ def split(examples: Sequence[Example], count: int, seed: int) -> list[Example]:
     return [replace(e, held_out=e.sha256 in chosen) if e.type == "train" else e for e in examples]
 
 
-def _rank(seed: int, example_id: str) -> str:
-    return hashlib.sha256(f"{seed}:{example_id}".encode()).hexdigest()
+def _rank(example_id: str) -> str:
+    return hashlib.sha256(f"42:{example_id}".encode()).hexdigest()

@@ -6,7 +6,7 @@ flags. Nothing is merged into one score.
 
 import math
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -16,8 +16,10 @@ Kind = Literal["underfit", "sweet spot", "overfit", "cannot tell"]
 
 CLEAR = 2.0  # standard errors that a difference must exceed
 FLOOR_SHARE = 0.05  # of the gain: epochs this close to the lowest held-out loss are as good as it
-LOST_SHARE = 0.5  # of the gain, lost again: overfit from there on. While less is lost, likeness still grows
-LEVELLED = 0.95  # of the likeness gained at most: from there on it hardly grows
+HARM_SHARE = (
+    0.2  # of the fall of the training loss, by which the held-out loss is above the base's: overfit from there on
+)
+PLATEAU = 0.02  # of a measure of pictures: epochs this close to the highest show as much
 STILL_FALLING = 0.06  # of the gain, made in the last third of the epochs: not done learning
 BETWEEN_RUNS = 0.2  # of the gain, by which two runs of the same settings may differ
 SMALLEST_GAIN = 0.005  # of the loss before training; below it nothing was learned to speak of
@@ -142,26 +144,22 @@ def recommend(evidence: Sequence[EpochEvidence], available: Set[int] | None = No
     if losses is None:
         return _without_losses(evidence, available, flags)
     course = _Course(losses, {e.epoch: e.train_loss for e in evidence})
-    if course.gain < SMALLEST_GAIN * losses.means[0] or not losses.clearly_above(0, course.best):
+    first, last, overfit = course.sweet_spot()
+    # Where the loss clearly turns up later, the fall before was none by chance, though its own jumps may be as large.
+    clear = overfit is not None or losses.clearly_above(0, course.best)
+    if course.gain < SMALLEST_GAIN * losses.means[0] or not clear:
         return _no_gain(course, flags)
     if course.is_still_falling():
         last = losses.epochs[-1]
         taken = last if available is None or last in available else max(available, default=None)
         return Verdict("underfit", f"Underfit: the held-out loss still falls at the last epoch, {last}; train longer.",
                        taken, flags=flags, reasons=course.reasons())  # fmt: skip
-    first, last, overfit = course.sweet_spot()
-    # Where most of the run lies beyond it, that is what should be said first.
-    mostly = overfit is not None and losses.epochs[overfit] <= losses.epochs[-1] / 2
-    late: tuple[str, ...] = ()
-    if overfit is not None and (level := _level_from(evidence)) in losses.epochs[overfit:-1]:
-        late = (f"By that loss the run is overfit from epoch {losses.epochs[overfit]} on, but up to epoch {level} the "
-                "test pictures still show more of what is learned from epoch to epoch.",)  # fmt: skip
-        last = losses.epochs.index(level)
-        overfit = last + 1
+    # Where half of the run lies beyond it, that is what should be said first.
+    mostly = overfit is not None and 2 * (len(losses.epochs) - overfit) >= len(losses.epochs) - 1
     suggested, why = _suggested(evidence, losses.epochs[first : last + 1], available)
     spot = (losses.epochs[first], losses.epochs[last])
     from_epoch = losses.epochs[overfit] if overfit is not None else None
-    reasons = (*course.reasons(), *late, *why)
+    reasons = (*course.reasons(overfit), *why)
     taken = f"suggested {suggested}" if suggested is not None else "but no file of them is left"
     if mostly:
         words = f"Overfit from epoch {from_epoch}; best: {_span(spot)}, {taken}."
@@ -204,24 +202,31 @@ class _Course:
             for p in range(1, best + 1)
             if means[p] - means[best] <= max(FLOOR_SHARE * self.gain, self.losses.noise(p, best))
         ]
-        overfit = next((p for p in range(best + 1, last + 1) if all(map(self._is_lost, range(p, last + 1)))), None)
+        overfit = next((p for p in range(best + 1, last + 1) if all(map(self._does_harm, range(p, last + 1)))), None)
         return near[0] if near else best, (overfit or last + 1) - 1, overfit
 
-    def _is_lost(self, place: int) -> bool:
-        """A good part of the gain is gone again, clear of noise, while the training loss is no higher."""
+    def _does_harm(self, place: int) -> bool:
+        """Held-out pictures are predicted worse than by the base, by a good part of what training ones have gained."""
         means = self.losses.means
-        if means[place] - means[self.best] < LOST_SHARE * self.gain or not self.losses.clearly_above(place, self.best):
-            return False
-        now, then = (self.train.get(self.losses.epochs[p]) for p in (place, self.best))
-        return now is None or then is None or now <= then or means[place] > means[0]
+        risen, learned = means[place] - means[0], self._learned(place)
+        return risen > HARM_SHARE * learned and self.losses.clearly_above(place, self.best)
 
-    def reasons(self) -> tuple[str, ...]:
+    def _learned(self, place: int) -> float:
+        """By how much the loss on training pictures has fallen; the held-out gain where that was not measured."""
+        then, now = (self.train.get(self.losses.epochs[p]) for p in (0, place))
+        return self.gain if then is None or now is None else max(0.0, then - now)
+
+    def reasons(self, overfit: int | None = None) -> tuple[str, ...]:
+        """`overfit`: the place from which on it is."""
         means, epochs, best = self.losses.means, self.losses.epochs, self.best
         found = [
             f"The held-out loss fell from {means[0]:.4f} to {means[best]:.4f} at epoch {epochs[best]} and is "
             f"{means[-1]:.4f} at epoch {epochs[-1]}; differences below "
             f"{CLEAR * self.losses.noise(len(epochs) - 1, best):.4f} are noise."
         ]
+        if overfit is not None:
+            found.append(f"From epoch {epochs[overfit]} on it is above the base's by more than {HARM_SHARE:.0%} of "
+                         "what the loss on training pictures has fallen by: these are learned by heart.")  # fmt: skip
         if self.losses.pictures < 3:
             one = self.losses.pictures == 1
             found.append(f"Only {'one picture was' if one else 'two pictures were'} held out, so this may be "
@@ -251,7 +256,7 @@ def _without_losses(evidence: Sequence[EpochEvidence], available: Set[int] | Non
     level = {e.epoch: _mean(e.pictures["likeness"]) for e in evidence if e.epoch in trained}
     top = max(level.values())
     noise = _picture_noise(evidence, "likeness", trained[0], trained[-1])
-    near = [e for e in trained if level[e] >= top - max(noise, 0.02) and (available is None or e in available)]
+    near = [e for e in trained if level[e] >= top - max(noise, PLATEAU) and (available is None or e in available)]
     suggested = near[0] if near else None
     if suggested is None:
         return Verdict("cannot tell", f"{sentence}; look at the grid.", flags=flags)
@@ -279,9 +284,15 @@ def _suggested(
     for name in _WANTED:
         values = {e: v for e in choices if e in by_epoch and (v := _value(by_epoch[e], name)) is not None}
         if len(values) == len(choices) > 1:
-            taken = max(choices, key=lambda e: (round(values[e], 3), -e))
-            return taken, (f"Within the sweet spot, '{name}' of the test pictures is highest at epoch {taken}: "
-                           f"{values[taken]:.2f}.",)  # fmt: skip
+            top = max(values.values())
+            near = [e for e in choices if values[e] >= top - PLATEAU]
+            # The first is where it has just come so far, the last is nearest to learning by heart.
+            taken = near[len(near) // 2]
+            if len(near) == 1:
+                return taken, (f"Within the sweet spot, '{name}' of the test pictures is highest at epoch {taken}: "
+                               f"{top:.2f}.",)  # fmt: skip
+            return taken, (f"Within the sweet spot, '{name}' of the test pictures is as good as highest at epochs "
+                           f"{_listed(near)} ({top:.2f}), and the middle one of these is taken.",)  # fmt: skip
     taken = choices[len(choices) * 2 // 3]
     if len(choices) == 1:
         return taken, ()
@@ -289,18 +300,6 @@ def _suggested(
         "No measure of pictures chooses within the sweet spot, so the epoch two thirds through is taken: the lowest "
         "held-out loss is where likeness begins to be good, not where it ends.",
     )
-
-
-def _level_from(evidence: Sequence[EpochEvidence]) -> int | None:
-    """The first epoch whose pictures show nearly as much of what is learned as any. None where that is not measured,
-    nothing of it was gained, or it grew over more than half of the run: then nothing tells learning from copying."""
-    by_epoch = {e.epoch: e for e in evidence}
-    for name in _WANTED:
-        values = {epoch: v for epoch, e in sorted(by_epoch.items()) if (v := _value(e, name)) is not None}
-        if 0 in values and len(values) > 1 and (gained := max(values.values()) - values[0]) > 0:
-            level = next(e for e, v in values.items() if e and v >= values[0] + LEVELLED * gained)
-            return level if level <= max(values) / 2 else None
-    return None
 
 
 def _value(e: EpochEvidence, name: str) -> float | None:
@@ -364,15 +363,25 @@ def _late_mean(late: Sequence[EpochEvidence], name: str) -> float | None:
 # --- two runs
 
 
+def _held_out(evidence: Sequence[EpochEvidence]) -> set[str]:
+    return {name for e in evidence for name in e.held_out}
+
+
+def _only(evidence: Sequence[EpochEvidence], names: Set[str]) -> list[EpochEvidence]:
+    return [replace(e, held_out={n: v for n, v in e.held_out.items() if n in names}) for e in evidence]
+
+
 def compare(a: Sequence[EpochEvidence], b: Sequence[EpochEvidence]) -> tuple[Literal["A", "B", "cannot tell"], str]:
     """Which of two runs learned better by their lowest held-out loss, or that it cannot be told.
 
-    The loss before training differs where other pictures were held out, so what is compared is the gain as a share of
-    it. Two runs of the same settings differ too: a difference must exceed `BETWEEN_RUNS` of the gain beside the noise.
+    Only pictures that both held out are compared: which these are matters more than how a run was trained. What is
+    compared is the gain as a share of the loss before training. Two runs of the same settings differ too: a difference
+    must exceed `BETWEEN_RUNS` of the gain beside the noise.
     """
-    both = losses_of(a), losses_of(b)
+    common = _held_out(a) & _held_out(b)
+    both = losses_of(_only(a, common)), losses_of(_only(b, common))
     if both[0] is None or both[1] is None:
-        return "cannot tell", "one of them has no held-out loss"
+        return "cannot tell", "there is no held-out loss on the same pictures in both"
     shares: list[float] = []
     errors: list[float] = []
     for losses in (both[0], both[1]):
@@ -386,6 +395,12 @@ def compare(a: Sequence[EpochEvidence], b: Sequence[EpochEvidence]) -> tuple[Lit
     if abs(gap) <= needed:
         return "cannot tell", words
     return ("A" if gap > 0 else "B"), words
+
+
+def _listed(epochs: Sequence[int]) -> str:
+    """3–5 where none is left out, else 3, 5."""
+    whole = epochs[-1] - epochs[0] == len(epochs) - 1
+    return f"{epochs[0]}–{epochs[-1]}" if whole and len(epochs) > 1 else ", ".join(map(str, epochs))
 
 
 def _span(spot: tuple[int, int]) -> str:

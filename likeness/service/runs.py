@@ -77,7 +77,7 @@ def prepare(path: Path, overrides: list[str] | None = None, stage: str | None = 
     problems += _lora_problems(loaded)
     if problems:
         raise InputError(*problems)
-    examples = split(examples, _hold_out_size(examples, config), config.train.seed)
+    examples = split(examples, _hold_out_size(examples, config))
     if problems := measuring_problems(config, any(e.held_out for e in examples)):
         raise InputError(*problems)
     with open_index() as index:

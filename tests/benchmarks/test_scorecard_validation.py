@@ -12,7 +12,7 @@ from likeness.config.load import read_config
 from likeness.events import EventLog, ProbesMeasured
 from likeness.judge.recommend import EpochEvidence, recommend
 
-CURVE = (0.60, 0.57, 0.55, 0.551, 0.56, 0.60, 0.64)
+CURVE = (0.60, 0.57, 0.55, 0.551, 0.56, 0.66, 0.70)
 
 
 def probes(epoch: int) -> ProbesMeasured:
@@ -40,7 +40,7 @@ def finished(tmp_path: Path) -> Path:
 def test_a_run_is_examined_by_the_rule_as_it_is_now(finished: Path) -> None:
     good = CONDITIONS[0]
     found = validation.examine(good, 1, finished, {str(e): 0.5 + 0.05 * e for e in range(1, 7)})
-    assert found.kind == "sweet spot" and found.agrees and found.suggested == 4
+    assert found.kind == "sweet spot" and found.agrees and found.suggested == 3
     assert found.rivals == {"last": 6, "middle": 4, "lowest training loss": 6}
     assert found.swapped_overfits is False  # training pictures in place of the held-out one
     assert validation.shortfall(found, 4) == pytest.approx(1 - 0.7 / 0.8)

@@ -8,7 +8,7 @@ from likeness.judge.recommend import Verdict
 from likeness.judge.verdict import evidence_of, give_verdict
 from tests.judge.conftest import run_config
 
-CURVE = (0.60, 0.57, 0.56, 0.55, 0.551, 0.56, 0.60)
+CURVE = (0.60, 0.57, 0.56, 0.55, 0.551, 0.56, 0.70)
 
 
 def probes(epoch: int, held_out: float | None, per_probe: bool = True) -> ProbesMeasured:
@@ -51,14 +51,14 @@ def test_a_run_of_an_older_version_is_read() -> None:
 def test_the_verdict_of_a_run() -> None:
     events: list[Event] = []
     for epoch, loss in enumerate(CURVE):
-        events += [probes(epoch, loss), measured(epoch, "x", 0.3 + 0.02 * min(epoch, 4))]
+        events += [probes(epoch, loss), measured(epoch, "x", 0.3 + 0.03 * min(epoch, 4))]
     told = give_verdict(events, run_config(), HELD_OUT, 10, {1, 2, 3, 4, 5, 6})
-    assert told.verdict == "sweet spot" and told.overfit_from == 6 and told.suggested == 4
+    assert told.verdict == "sweet spot" and told.overfit_from == 6 and told.suggested == 5
     assert told.sweet_spot == [3, 5] and told.epoch == 6 and told.sentence.endswith("overfit from 6.")
     assert decode(encode(told)) == told
     row = told.rows[4]
     assert row["epoch"] == 4 and row["held_out_loss"] == pytest.approx(0.551)
-    assert row["likeness"] == [pytest.approx(0.43), 0.0] and row["diversity"] == [0.9, None]
+    assert row["likeness"] == [pytest.approx(0.47), 0.0] and row["diversity"] == [0.9, None]
     assert told.rows[0]["likeness"] == [pytest.approx(0.35), None]
 
 
