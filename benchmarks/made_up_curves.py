@@ -1,0 +1,61 @@
+"""How often the scorecard's rule tells the truth of curves that were made up: python -m benchmarks.made_up_curves
+
+Two held-out pictures of 16 probes, whose losses lie far apart as real ones do; 200 draws of each curve.
+"""
+
+import random
+from collections.abc import Sequence
+
+from likeness.judge.recommend import EpochEvidence, compare, recommend
+
+DRAWS, PICTURES, PROBES = 200, 2, 16
+NOISE = 0.002  # of a probe
+JUMPS = (0.001, 0.003, 0.006)  # of a whole epoch; the gain is 0.04 to 0.05
+TRAINED = [0.6 - 0.03 * epoch for epoch in range(11)]
+CURVES: dict[str, tuple[Sequence[float], str]] = {
+    "falls to the last epoch": ([0.60 - 0.005 * e for e in range(11)], "underfit"),
+    "levels off": ([0.60, 0.58, 0.565, 0.557, 0.553, 0.551, 0.55, 0.55, 0.55, 0.55, 0.55], "sweet spot"),
+    "turns up, to the base's": ([0.60, 0.57, 0.56, 0.552, 0.55, 0.551, 0.553, 0.56, 0.57, 0.585, 0.60], "sweet spot"),
+    "turns up, far above it": ([0.60, 0.57, 0.56, 0.552, 0.55, 0.551, 0.56, 0.60, 0.68, 0.70, 0.72], "sweet spot"),
+    "turns soon": ([0.60, 0.56, 0.59, 0.61, 0.64, 0.67, 0.71, 0.75, 0.79, 0.83, 0.87], "overfit"),
+    "nothing but noise": ([0.60] * 11, "cannot tell"),
+}
+WITH_AN_END = ("turns up, far above it", "turns soon")  # these are overfit from some epoch on, the others are not
+
+
+def run(curve: Sequence[float], jump: float, draw: random.Random) -> list[EpochEvidence]:
+    """The evidence of a run whose held-out loss follows `curve`, the base first."""
+    levels = [[draw.uniform(-0.3, 0.3) for _ in range(PROBES)] for _ in range(PICTURES)]
+    found: list[EpochEvidence] = []
+    for epoch, value in enumerate(curve):
+        moved = draw.gauss(0, jump) if epoch else 0.0
+        losses = {
+            f"picture {n}": [value + moved + level + draw.gauss(0, NOISE) for level in probes]
+            for n, probes in enumerate(levels)
+        }
+        found.append(EpochEvidence(epoch, losses, TRAINED[epoch]))
+    return found
+
+
+def main() -> None:
+    draw = random.Random(0)
+    print(f"| planted | {' | '.join(f'jumps of {jump}' for jump in JUMPS)} |")
+    print("| --- |" + " --- |" * len(JUMPS))
+    for name, (curve, kind) in CURVES.items():
+        cells: list[str] = []
+        for jump in JUMPS:
+            told = [recommend(run(curve, jump, draw)) for _ in range(DRAWS)]
+            right = [t.kind == kind and (t.overfit_from is not None) == (name in WITH_AN_END) for t in told]
+            cells.append(f"{sum(right) / DRAWS:.0%}")
+        ends = ", overfit from some epoch on" if name == WITH_AN_END[0] else ""
+        print(f"| {name}: {kind}{ends} | {' | '.join(cells)} |")
+    cells = []
+    for jump in JUMPS:
+        curve = CURVES["levels off"][0]
+        same = [compare(run(curve, jump, draw), run(curve, jump, draw))[0] == "cannot tell" for _ in range(DRAWS)]
+        cells.append(f"{sum(same) / DRAWS:.0%}")
+    print(f"| two runs of one curve: cannot tell | {' | '.join(cells)} |")
+
+
+if __name__ == "__main__":
+    main()
