@@ -32,7 +32,7 @@ test: setup
 test-long: setup
 	$(BIN)/python -m pytest -q -m long -n $(JOBS)
 
-# The pictures of the studio in docs/images, by the tests that walk through it from end to end (20 minutes).
+# The pictures of the studio in docs/images, by the tests that walk through it from end to end (some 6 minutes).
 screens: setup
 	LIKENESS_SCREENS=$(CURDIR)/docs/images $(BIN)/python -m pytest -q tests/browser/test_studio_walk.py tests/browser/test_studio_voice.py -k "desk"
 

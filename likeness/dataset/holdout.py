@@ -15,8 +15,8 @@ def split(examples: Sequence[Example], count: int) -> list[Example]:
     Those of validation and regularisation datasets stay as they are.
 
     The draw depends on the example ids alone, not on order, paths or the run's seed: so the held-out losses of several
-    runs on one dataset can be compared. Copies of one picture stay on one
-    side; where they do not fit into `count`, others are drawn instead, so fewer may come out held out.
+    runs on one dataset can be compared. Copies of one picture stay on one side; where they do not fit into `count`,
+    others are drawn instead, so fewer may come out held out.
 
     Raises InputError if `count` would leave nothing to train on, ValueError if it is negative.
     """
@@ -42,4 +42,4 @@ def split(examples: Sequence[Example], count: int) -> list[Example]:
 
 
 def _rank(example_id: str) -> str:
-    return hashlib.sha256(f"42:{example_id}".encode()).hexdigest()
+    return hashlib.sha256(f"42:{example_id}".encode()).hexdigest()  # any fixed word: another would draw others

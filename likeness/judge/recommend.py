@@ -16,9 +16,7 @@ Kind = Literal["underfit", "sweet spot", "overfit", "cannot tell"]
 
 CLEAR = 2.0  # standard errors that a difference must exceed
 FLOOR_SHARE = 0.05  # of the gain: epochs this close to the lowest held-out loss are as good as it
-HARM_SHARE = (
-    0.2  # of the fall of the training loss, by which the held-out loss is above the base's: overfit from there on
-)
+HARM_SHARE = 0.2  # of the training loss's fall, by which the held-out loss is above the base's: overfit from there on
 PLATEAU = 0.02  # of a measure of pictures: epochs this close to the highest show as much
 STILL_FALLING = 0.06  # of the gain, made in the last third of the epochs: not done learning
 BETWEEN_RUNS = 0.2  # of the gain, by which two runs of the same settings may differ

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import yaml
 from selenium.webdriver import Chrome, Keys
 from selenium.webdriver.common.by import By
 
@@ -21,14 +22,11 @@ from tests.studio.datasets_at_hand import EXAMPLES
 pytestmark = pytest.mark.long
 
 # For pictures that are shown, as in the example's config; else as little as there can be.
-PROMPTS = (
-    "mika_char, smiling and waving, half body, in the mountains, flat style",
-    "mika_char, surprised, half body, in a desert at sunset, outline style",
-    "mika_char, calm, full body, in a room, flat style",
-    "a girl with long pink hair wearing a red dress, smiling, half body, in a forest, flat style",
-)[: 4 if screens.FOLDER else 1]
-SETTINGS = {"data.datasets.0.repeats": "15", "train.epochs": "10"} if screens.FOLDER else \
-           {"data.datasets.0.repeats": "2", "train.epochs": "2", "sampling.steps": "4"}  # fmt: skip
+EXAMPLE = yaml.safe_load((EXAMPLES / "character" / "mika.yaml").read_text())
+PROMPTS = EXAMPLE["sampling"]["prompts"][: 4 if screens.FOLDER else 1]
+SETTINGS = {"data.datasets.0.repeats": "2", "train.epochs": "2", "sampling.steps": "4"}
+if screens.FOLDER:
+    SETTINGS = {"data.datasets.0.repeats": str(EXAMPLE["data"]["datasets"][0]["repeats"]), "train.epochs": "10"}
 EPOCHS = int(SETTINGS["train.epochs"])
 STEPS = int(SETTINGS["data.datasets.0.repeats"]) * EPOCHS  # 10 pictures in a batch of 10
 LONGEST = 3600 if screens.FOLDER else 180
