@@ -8,10 +8,9 @@ from collections.abc import Sequence
 
 from likeness.judge.recommend import EpochEvidence, compare, recommend
 
-DRAWS, PICTURES, PROBES = 200, 2, 16
+DRAWS, PROBES = 200, 16
 NOISE = 0.002  # of a probe
 JUMPS = (0.001, 0.003, 0.006)  # of a whole epoch; the gain is 0.04 to 0.05
-TRAINED = [0.6 - 0.03 * epoch for epoch in range(11)]
 CURVES: dict[str, tuple[Sequence[float], str]] = {
     "falls to the last epoch": ([0.60 - 0.005 * e for e in range(11)], "underfit"),
     "levels off": ([0.60, 0.58, 0.565, 0.557, 0.553, 0.551, 0.55, 0.55, 0.55, 0.55, 0.55], "sweet spot"),
@@ -23,28 +22,41 @@ CURVES: dict[str, tuple[Sequence[float], str]] = {
 WITH_AN_END = ("turns up, far above it", "turns soon")  # these are overfit from some epoch on, the others are not
 
 
-def run(curve: Sequence[float], jump: float, draw: random.Random) -> list[EpochEvidence]:
-    """The evidence of a run whose held-out loss follows `curve`, the base first."""
-    levels = [[draw.uniform(-0.3, 0.3) for _ in range(PROBES)] for _ in range(PICTURES)]
+def planted(
+    held_out: Sequence[float],
+    train: Sequence[float] | None = None,
+    *,
+    images: int = 2,
+    noise: float = 0.0,
+    seed: int = 0,
+    likeness: Sequence[float] | None = None,
+    wiggle: float = 0.0,
+) -> list[EpochEvidence]:
+    """A run whose held-out loss follows a curve from epoch 0 on. `noise`: of each probe at each epoch; `wiggle`: of
+    the whole epoch. Probes differ in level by far more, as real ones do."""
+    draw = random.Random(seed)
+    levels = [[draw.uniform(-0.3, 0.3) for _ in range(PROBES)] for _ in range(images)]
+    mean = sum(map(sum, levels)) / (PROBES * images)
+    falling = train or [0.6 - 0.03 * e for e in range(len(held_out))]
     found: list[EpochEvidence] = []
-    for epoch, value in enumerate(curve):
-        moved = draw.gauss(0, jump) if epoch else 0.0
+    for epoch, value in enumerate(held_out):
+        jump = draw.gauss(0, wiggle) if epoch else 0.0
         losses = {
-            f"picture {n}": [value + moved + level + draw.gauss(0, NOISE) for level in probes]
-            for n, probes in enumerate(levels)
+            f"image {i}": [value - mean + level + jump + draw.gauss(0, noise) for level in levels[i]]
+            for i in range(images)
         }
-        found.append(EpochEvidence(epoch, losses, TRAINED[epoch]))
+        pictures = {"likeness": {f"p{k}": likeness[epoch] + 0.1 * k for k in range(4)}} if likeness else {}
+        found.append(EpochEvidence(epoch, losses, falling[epoch], pictures))
     return found
 
 
 def main() -> None:
-    draw = random.Random(0)
     print(f"| planted | {' | '.join(f'jumps of {jump}' for jump in JUMPS)} |")
     print("| --- |" + " --- |" * len(JUMPS))
     for name, (curve, kind) in CURVES.items():
         cells: list[str] = []
         for jump in JUMPS:
-            told = [recommend(run(curve, jump, draw)) for _ in range(DRAWS)]
+            told = [recommend(planted(curve, noise=NOISE, wiggle=jump, seed=seed)) for seed in range(DRAWS)]
             right = [t.kind == kind and (t.overfit_from is not None) == (name in WITH_AN_END) for t in told]
             cells.append(f"{sum(right) / DRAWS:.0%}")
         ends = ", overfit from some epoch on" if name == WITH_AN_END[0] else ""
@@ -52,7 +64,8 @@ def main() -> None:
     cells = []
     for jump in JUMPS:
         curve = CURVES["levels off"][0]
-        same = [compare(run(curve, jump, draw), run(curve, jump, draw))[0] == "cannot tell" for _ in range(DRAWS)]
+        runs = [planted(curve, noise=NOISE, wiggle=jump, seed=seed) for seed in range(2 * DRAWS)]
+        same = [compare(a, b)[0] == "cannot tell" for a, b in zip(runs[::2], runs[1::2], strict=True)]
         cells.append(f"{sum(same) / DRAWS:.0%}")
     print(f"| two runs of one curve: cannot tell | {' | '.join(cells)} |")
 

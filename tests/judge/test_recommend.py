@@ -1,44 +1,11 @@
 """Verdicts on planted curves: what a run of each kind looks like is known here."""
 
-import random
-from collections.abc import Sequence
-
 import numpy as np
 import pytest
 
+from benchmarks.made_up_curves import planted
 from likeness.judge import recommend as rule
 from likeness.judge.recommend import EpochEvidence, compare, recommend
-
-PROBES = 16
-
-
-def planted(
-    held_out: Sequence[float],
-    train: Sequence[float] | None = None,
-    *,
-    images: int = 2,
-    noise: float = 0.0,
-    seed: int = 0,
-    likeness: Sequence[float] | None = None,
-    wiggle: float = 0.0,
-) -> list[EpochEvidence]:
-    """A run whose held-out loss follows a curve from epoch 0 on. `noise`: of each probe at each epoch; `wiggle`: of
-    the whole epoch. Probes differ in level by far more, as real ones do."""
-    draw = random.Random(seed)
-    levels = [[draw.uniform(-0.3, 0.3) for _ in range(PROBES)] for _ in range(images)]
-    mean = sum(map(sum, levels)) / (PROBES * images)
-    falling = train or [0.6 - 0.03 * e for e in range(len(held_out))]
-    found: list[EpochEvidence] = []
-    for epoch, value in enumerate(held_out):
-        jump = draw.gauss(0, wiggle) if epoch else 0.0
-        losses = {
-            f"image {i}": [value - mean + level + jump + draw.gauss(0, noise) for level in levels[i]]
-            for i in range(images)
-        }
-        pictures = {"likeness": {f"p{k}": likeness[epoch] + 0.1 * k for k in range(4)}} if likeness else {}
-        found.append(EpochEvidence(epoch, losses, falling[epoch], pictures))
-    return found
-
 
 FALLING = [0.60, 0.595, 0.590, 0.585, 0.580, 0.575, 0.570, 0.565]
 U_SHAPED = [0.60, 0.57, 0.56, 0.552, 0.55, 0.551, 0.553, 0.556, 0.580, 0.67, 0.70]
