@@ -24,18 +24,19 @@ from benchmarks.attribute_judge import (
     Pixels,
     examine,
     labels_of,
-    loss_of,
     pixel_values,
     roughened,
     with_taught,
 )
 from likeness import durable
 from starter_recipe.drawings import Size
+from starter_recipe.fields import loss_of
 from starter_recipe.training import Muon, Replicas, Smooth, ahead, warm_level
 from starter_recipe.world import SIZES, random_picture, render
 
 FOLDER = Path("build/judge")
-MADE_BY = "attribute_judge.py"  # a change there or of the world makes a new judge
+# A change there or of the world makes a new judge.
+MADE_BY = ("benchmarks/attribute_judge.py", "starter_recipe/fields.py")
 LESSONS, EXAM = 60_000_000, 70_000_000  # where the seeds of each start
 EXAM_PICTURES = 600
 WARM_UP, COOLDOWN, AVERAGE = 100, 0.5, 0.995
@@ -84,8 +85,8 @@ def exam(device: torch.device) -> list[tuple[Tensor, Tensor]]:
 
 def judge_path(folder: Path, width: int) -> Path:
     digest = hashlib.sha256()
-    here = Path(__file__).parent
-    for path in [here / MADE_BY, *sorted((here.parent / "starter_recipe" / "world").glob("*.py"))]:
+    root = Path(__file__).parent.parent
+    for path in [*(root / name for name in MADE_BY), *sorted((root / "starter_recipe" / "world").glob("*.py"))]:
         digest.update(path.read_bytes())
     return folder / f"attributes-{digest.hexdigest()[:16]}-w{width}.safetensors"
 

@@ -4,9 +4,10 @@
     python -m starter_recipe.transformer --vae build/vae/final --from likeness/starter --minutes 20
 
 Goes on from build/transformer/state.pt when it exists; `--from` starts with finished weights instead, and teaches the
-tokenizer the world's new words. The learning rate is constant and then falls over the last `--cooldown` share of the
-steps or minutes, so that a later run may raise them and go on. Takes a GPU where there is one: then workers write
-captions ahead, and the pool's latents stay in its memory.
+tokenizer the world's new words. The text encoder learns to read from texts alone first (`text_lessons.py`). The
+learning rate is constant and then falls over the last `--cooldown` share of the steps or minutes, so that a later run
+may raise them and go on. Takes a GPU where there is one: then workers write captions ahead, and the pool's latents stay
+in its memory.
 """
 
 import argparse
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import torch
 from diffusers import Flux2Transformer2DModel
-from transformers import AutoTokenizer, PreTrainedTokenizerBase, Qwen3ForCausalLM
+from transformers import AutoTokenizer, Qwen3ForCausalLM
 
 from starter_recipe.batches import Order, Orders, batch_of
 from starter_recipe.drawings import Size
@@ -23,6 +24,7 @@ from starter_recipe.flow import draw_times, flow_loss, make_transformer
 from starter_recipe.pipeline import draw, export
 from starter_recipe.pool import Pool, build, join, pool_folder
 from starter_recipe.text import make_text_encoder, train_tokenizer
+from starter_recipe.text_lessons import teach
 from starter_recipe.training import (
     Clock,
     Journal,
@@ -43,14 +45,31 @@ WARM_UP = 40  # steps
 NO_END = 10**9
 
 
-def networks(start: str, tokenizer: PreTrainedTokenizerBase) -> tuple[Flux2Transformer2DModel, Qwen3ForCausalLM]:
-    """New ones, or those in the folder `start` with rows for the tokenizer's new words."""
+def transformer_of(start: str) -> Flux2Transformer2DModel:
+    """A new one, or that in the folder `start`."""
     if not start:
-        return make_transformer(), make_text_encoder(len(tokenizer))
-    folder = Path(start)
-    transformer = Flux2Transformer2DModel.from_pretrained(folder / "transformer", torch_dtype=torch.float32)
-    encoder = Qwen3ForCausalLM.from_pretrained(folder / "text_encoder", dtype=torch.float32)
-    return transformer, widened(encoder, AutoTokenizer.from_pretrained(folder / "tokenizer"), tokenizer)
+        return make_transformer()
+    return Flux2Transformer2DModel.from_pretrained(Path(start) / "transformer", torch_dtype=torch.float32)
+
+
+def prepare_text(out: Path, start: str, minutes: float) -> None:
+    """Tokenizer and text encoder in `out`, unless they are there: new ones, or those in the folder `start` with the
+    world's new words. Where there are new words, the encoder learns to read them for so many minutes."""
+    if (out / "text_encoder").exists():
+        return
+    torch.manual_seed(0)
+    if start:
+        known = AutoTokenizer.from_pretrained(Path(start) / "tokenizer")
+        tokenizer = extend_tokenizer(Path(start) / "tokenizer", out / "tokenizer")
+        shipped = Qwen3ForCausalLM.from_pretrained(Path(start) / "text_encoder", dtype=torch.float32)
+        encoder, news = widened(shipped, known, tokenizer), tokenizer.get_vocab() != known.get_vocab()
+    else:
+        tokenizer, news = train_tokenizer(out / "tokenizer"), True
+        encoder = make_text_encoder(len(tokenizer))
+    if minutes and news:
+        teach(encoder, tokenizer, minutes, Journal(out / "reading.jsonl"))
+    encoder.save_pretrained(out / "text_encoder.tmp")
+    (out / "text_encoder.tmp").rename(out / "text_encoder")
 
 
 @torch.no_grad()
@@ -92,7 +111,8 @@ def train(replicas: Replicas, args: argparse.Namespace) -> None:
     out = Path(args.out)
     tokenizer = AutoTokenizer.from_pretrained(out / "tokenizer")
     torch.manual_seed(0)
-    transformer, encoder = networks(args.start, tokenizer)
+    transformer = transformer_of(args.start)
+    encoder = Qwen3ForCausalLM.from_pretrained(out / "text_encoder", dtype=torch.float32)
     weights = Weights(transformer.to(replicas.device), encoder.to(replicas.device), args.rate)
     if args.compile:
         weights.transformer.compile_repeated_blocks(dynamic=True)
@@ -160,17 +180,17 @@ def main() -> None:
     parser.add_argument("--average", type=float, default=0.999 if gpu else 0.997, help="decay of the averaged weights")
     parser.add_argument("--pictures", type=int, default=240_000 if gpu else 36_000, help="in the pool (%(default)s)")
     parser.add_argument("--pairs", type=int, default=96_000 if gpu else 12_000, help="in the pool (%(default)s)")
+    parser.add_argument(
+        "--reading", type=float, default=0.7 if gpu else 4,
+        help="minutes of text lessons before, where there are new words (%(default)s)",
+    )  # fmt: skip
     parser.add_argument("--replicas", type=int, default=0, help="processes; 0: one on a GPU, else two")
     parser.add_argument("--report", type=int, default=500 if gpu else 50, help="steps between reports and saves")
     parser.add_argument("--draw", type=int, default=4, help="reports between sheets of samples")
     parser.add_argument("--compile", action="store_true", help="compile the blocks: a minute, then faster on a GPU")
     args = parser.parse_args()
     out = Path(args.out)
-    if not (out / "tokenizer").exists():
-        if args.start:
-            extend_tokenizer(Path(args.start) / "tokenizer", out / "tokenizer")
-        else:
-            train_tokenizer(out / "tokenizer")
+    prepare_text(out, args.start, args.reading)
     keep_curve(out, "transformer", args.start)
     pool = pool_folder(out, args.vae)
     run_replicas(args.replicas, build, pool, args.vae, args.pictures, args.pairs)

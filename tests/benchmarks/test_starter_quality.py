@@ -16,12 +16,9 @@ from rich.console import Console
 
 from benchmarks import attribute_school, starter_quality
 from benchmarks.attribute_judge import (
-    FIELDS,
-    UNKNOWN,
     AttributeJudge,
     examine,
     labels_of,
-    loss_of,
     pixel_values,
     roughened,
     shown,
@@ -29,6 +26,7 @@ from benchmarks.attribute_judge import (
 )
 from benchmarks.starter_quality import Row, changes, region_psnr, unchanged, write_into_card
 from likeness.errors import InputError
+from starter_recipe.fields import FIELDS, UNKNOWN, loss_of
 from starter_recipe.world import SIZES, Picture, random_picture, read, render
 from starter_recipe.world.picture import HELD_OUT
 from tests.toy_starter import write_toy, write_toy_vae
