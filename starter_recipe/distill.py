@@ -228,7 +228,8 @@ def train(replicas: Replicas, args: argparse.Namespace) -> None:
     torch.manual_seed(0)
     teacher, paths = Teacher(Path(args.start), device), Paths(args, device)
     transformer = Flux2Transformer2DModel.from_pretrained(Path(args.start) / "transformer", torch_dtype=torch.float32)
-    weights, step, spent = Weights(transformer.to(device), teacher.encoder, args.rate, frozen_text=True), 0, 0.0
+    weights = Weights(transformer.to(device), teacher.encoder, args.rate, replicas, frozen_text=True)
+    step, spent = 0, 0.0
     if (out / "state.pt").exists():
         state = torch.load(out / "state.pt", weights_only=True, map_location=device)
         weights.load(state)
@@ -263,7 +264,7 @@ def train(replicas: Replicas, args: argparse.Namespace) -> None:
         loss = distillation_loss(weights.transformer, told, points, interval, own)
         loss.backward()
         factor = warm_level(progress, step - clock.first, WARM_UP, args.cooldown)
-        weights.step(replicas, factor, args.average)
+        weights.step(factor, args.average)
         step, samples = step + 1, samples + args.batch
         smooth[interval].add(loss)
         if replicas.leads and step % args.report == 0:

@@ -25,11 +25,20 @@ class Muon(torch.optim.Optimizer):
     """Momentum with orthogonalised updates, for matrices and (flattened) convolution kernels.
 
     Keller Jordan et al., "Muon: an optimizer for hidden layers in neural networks", 2024. torch.optim.Muon
-    takes matrices alone; kernels are what the VAE is made of. Weights of one shape are updated together.
+    takes matrices alone; kernels are what the VAE is made of. Weights of one shape are updated together, and
+    orthogonalised by `replicas` in equal shares where these are given.
     """
 
-    def __init__(self, params: Iterable[Tensor], lr: float, momentum: float = 0.95, weight_decay: float = 0.0):
+    def __init__(
+        self,
+        params: Iterable[Tensor],
+        lr: float,
+        momentum: float = 0.95,
+        weight_decay: float = 0.0,
+        replicas: "Replicas | None" = None,
+    ):
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+        self.replicas = replicas or Replicas(0, 1, 0)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
@@ -46,7 +55,7 @@ class Muon(torch.optim.Optimizer):
         moments = [self.state[p].setdefault("momentum", torch.zeros_like(p)) for p in params]
         torch._foreach_lerp_(moments, grads, 1 - momentum)
         ahead = torch._foreach_lerp(grads, moments, momentum)
-        updates = orthogonalise(torch.stack(ahead).flatten(2))
+        updates = self.replicas.divided(orthogonalise, torch.stack(ahead).flatten(2))
         scale = max(1.0, updates.shape[1] / updates.shape[2]) ** 0.5
         torch._foreach_mul_(params, 1 - rate * decay)
         torch._foreach_add_(params, [u.view_as(params[0]) for u in updates], alpha=-rate * scale)
@@ -105,6 +114,18 @@ class Replicas:
         for g in grads:
             g.copy_(flat[offset : offset + g.numel()].view_as(g))
             offset += g.numel()
+
+    def divided(self, work: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
+        """`work(rows)` in float32, each replica doing its part of the rows and sending it to the others in bf16.
+
+        Rows that cannot be divided evenly are done by every replica.
+        """
+        if self.world == 1 or len(rows) % self.world:
+            return work(rows)
+        own = work(rows.chunk(self.world)[self.rank]).bfloat16().contiguous()
+        parts = [torch.empty_like(own) for _ in range(self.world)]
+        dist.all_gather(parts, own)
+        return torch.cat(parts).float()
 
     def agree(self, value: float) -> float:
         """The first replica's value: their clocks differ."""

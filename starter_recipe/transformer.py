@@ -113,7 +113,7 @@ def train(replicas: Replicas, args: argparse.Namespace) -> None:
     torch.manual_seed(0)
     transformer = transformer_of(args.start)
     encoder = Qwen3ForCausalLM.from_pretrained(out / "text_encoder", dtype=torch.float32)
-    weights = Weights(transformer.to(replicas.device), encoder.to(replicas.device), args.rate)
+    weights = Weights(transformer.to(replicas.device), encoder.to(replicas.device), args.rate, replicas)
     if args.compile:
         weights.transformer.compile_repeated_blocks(dynamic=True)
     pool, step, spent = Pool(pool_folder(out, args.vae), replicas.device), 0, 0.0
@@ -152,7 +152,7 @@ def train(replicas: Replicas, args: argparse.Namespace) -> None:
         loss.backward()
         factor = warm_level(progress, step - clock.first, WARM_UP, args.cooldown)
         decay = args.average if args.start else min(args.average, (step + 1) / (step + 20))
-        weights.step(replicas, factor, decay)
+        weights.step(factor, decay)
         step, samples = step + 1, samples + len(batch.x0)
         smooth[order.kind].add(loss)
         if replicas.leads and step % args.report == 0:

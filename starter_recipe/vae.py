@@ -150,17 +150,17 @@ def loss_of(vae: AutoencoderKLFlux2, target: Tensor, extra: float) -> tuple[Tens
 class Weights:
     """The VAE, its running average and its optimizers."""
 
-    def __init__(self, vae: AutoencoderKLFlux2, rate: float):
-        self.vae, self.params = vae, list(vae.parameters())
+    def __init__(self, vae: AutoencoderKLFlux2, rate: float, replicas: Replicas):
+        self.vae, self.params, self.replicas = vae, list(vae.parameters()), replicas
         kernels = hidden_kernels(vae)
         self.rest = [p for p in self.params if all(p is not k for k in kernels)]
-        self.muon = Muon(kernels, rate)
+        self.muon = Muon(kernels, rate, replicas=replicas)
         self.adam = torch.optim.AdamW(self.rest, rate / 8, betas=(0.9, 0.98), weight_decay=1e-5)
         self.rate = rate
         self.average = [p.detach().clone() for p in self.params]
 
-    def step(self, replicas: Replicas, factor: float, decay: float) -> None:
-        replicas.average_gradients(self.params)
+    def step(self, factor: float, decay: float) -> None:
+        self.replicas.average_gradients(self.params)
         torch.nn.utils.clip_grad_norm_(self.rest, 1.0)
         for optimizer, peak in ((self.muon, self.rate), (self.adam, self.rate / 8)):
             optimizer.param_groups[0]["lr"] = peak * factor
@@ -196,7 +196,7 @@ def train(replicas: Replicas, args: argparse.Namespace) -> None:
     else:
         vae = make_vae()
         pca_start(vae, to_tensor(images.by_size[SIZES[0]][: min(400, args.images // 2)].cpu()))
-    weights, step, spent = Weights(vae.to(replicas.device), args.rate), 0, 0.0
+    weights, step, spent = Weights(vae.to(replicas.device), args.rate, replicas), 0, 0.0
     if (out / "state.pt").exists():
         state = torch.load(out / "state.pt", weights_only=True, map_location=replicas.device)
         weights.load(state)
@@ -221,7 +221,7 @@ def train(replicas: Replicas, args: argparse.Namespace) -> None:
         loss.backward()
         step += 1
         decay = min(args.average, step / (step + 10)) if not args.start else args.average
-        weights.step(replicas, warm_cosine(progress, step - 1 - clock.first, WARM_UP), decay)
+        weights.step(warm_cosine(progress, step - 1 - clock.first, WARM_UP), decay)
         smooth.add(absolute)
         if replicas.leads and step % args.report == 0:
             weights.with_average(report)

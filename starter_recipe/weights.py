@@ -12,9 +12,15 @@ class Weights:
     """bf16 working copies of both networks, fp32 masters, their average, and the optimizers."""
 
     def __init__(
-        self, transformer: Flux2Transformer2DModel, encoder: Qwen3ForCausalLM, rate: float, *, frozen_text: bool = False
+        self,
+        transformer: Flux2Transformer2DModel,
+        encoder: Qwen3ForCausalLM,
+        rate: float,
+        replicas: Replicas,
+        *,
+        frozen_text: bool = False,
     ):
-        self.transformer, self.encoder = transformer, encoder
+        self.transformer, self.encoder, self.replicas = transformer, encoder, replicas
 
         def named() -> list[tuple[str, Tensor]]:
             found = [("transformer." + n, p) for n, p in transformer.named_parameters()]
@@ -29,7 +35,8 @@ class Weights:
         self.work = [p for _, p in named()]
         self.average = [m.detach().clone() for m in self.masters]
         hidden = [p.ndim == 2 and ("blocks." in n or ".layers." in n) for n, p in named()]
-        self.muon = Muon([m for m, h in zip(self.masters, hidden, strict=True) if h], rate, weight_decay=0.01)
+        matrices = [m for m, h in zip(self.masters, hidden, strict=True) if h]
+        self.muon = Muon(matrices, rate, weight_decay=0.01, replicas=replicas)
         self.adam = torch.optim.AdamW(
             [m for m, h in zip(self.masters, hidden, strict=True) if not h],
             rate / 10,
@@ -38,12 +45,12 @@ class Weights:
         )
         self.rate = rate
 
-    def step(self, replicas: Replicas, factor: float, decay: float) -> None:
+    def step(self, factor: float, decay: float) -> None:
         """One update from the working copies' gradients."""
         for p, m in zip(self.work, self.masters, strict=True):
             m.grad = torch.zeros_like(m) if p.grad is None else p.grad.float()
             p.grad = None
-        replicas.average_gradients(self.masters)
+        self.replicas.average_gradients(self.masters)
         torch.nn.utils.clip_grad_norm_(self.masters, 1.0)
         for opt, peak in ((self.muon, self.rate), (self.adam, self.rate / 10)):
             for group in opt.param_groups:

@@ -57,7 +57,7 @@ def test_the_student_learns_each_interval_from_the_teachers_points_and_from_its_
     told, torn = Told(text, WIDE, None), torch.linspace(0.5, 2, STEPS + 1)[None, :, None, None]
     points = points * torn  # a path that the untrained copy does not take by itself
     torch.manual_seed(0)
-    weights = Weights(Teacher(toy, CPU).transformer, teacher.encoder, 0.02, frozen_text=True)
+    weights = Weights(Teacher(toy, CPU).transformer, teacher.encoder, 0.02, Replicas(0, 1, 0), frozen_text=True)
     before = [p.clone() for p in teacher.encoder.parameters()]
 
     def losses() -> list[float]:
@@ -71,7 +71,7 @@ def test_the_student_learns_each_interval_from_the_teachers_points_and_from_its_
     first = losses()
     for step in range(60):
         distillation_loss(weights.transformer, told, points, step % STEPS, step % 8 >= STEPS).backward()
-        weights.step(Replicas(0, 1, 0), 1.0, 0.5)
+        weights.step(1.0, 0.5)
     assert all(now < 0.8 * then for now, then in zip(losses(), first, strict=True)), (first, losses())
     assert all(torch.equal(a, b) for a, b in zip(before, teacher.encoder.parameters(), strict=True))
 

@@ -168,7 +168,7 @@ def test_positions_are_those_of_the_product(size: tuple[int, int]) -> None:
 def test_the_loss_falls_in_every_shape_and_for_edits(toy_pool: Pool) -> None:
     tokenizer = AutoTokenizer.from_pretrained(STARTER_FOLDER / "tokenizer")
     torch.manual_seed(3)
-    weights = Weights(make_transformer(1, 1, 1), make_text_encoder(len(tokenizer)), 0.02)
+    weights = Weights(make_transformer(1, 1, 1), make_text_encoder(len(tokenizer)), 0.02, Replicas(0, 1, 0))
     orders = [Orders(tokenizer, toy_pool, 4, 0).order(k, s, [1, 0], random.Random(0), 0)
               for k in ("pictures", "pairs") for s in (SQUARE, WIDE)]  # fmt: skip
     losses: list[list[float]] = [[] for _ in orders]
@@ -178,7 +178,7 @@ def test_the_loss_falls_in_every_shape_and_for_edits(toy_pool: Pool) -> None:
             t, noise = transformer.fixed_draw(order, batch.x0)
             loss = flow_loss(weights.transformer, batch.text, batch.x0, batch.reference, t, noise, batch.size)
             loss.backward()
-            weights.step(Replicas(0, 1, 0), 1.0, 0.9)
+            weights.step(1.0, 0.9)
             row.append(loss.item())
     assert all(row[-1] < 0.8 * row[0] for row in losses), losses
 

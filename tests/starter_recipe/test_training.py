@@ -12,7 +12,7 @@ from transformers import AutoTokenizer, Qwen3ForCausalLM
 
 from likeness.catalog import STARTER_FOLDER
 from starter_recipe.text import embed, tokenize
-from starter_recipe.training import Clock, Muon, ahead, orthogonalise, warm_cosine, warm_level
+from starter_recipe.training import Clock, Muon, Replicas, ahead, orthogonalise, run_replicas, warm_cosine, warm_level
 from starter_recipe.vocabulary import continued, extend_tokenizer, merged, widened
 
 
@@ -37,6 +37,24 @@ def test_muon_takes_matrices_and_kernels_of_any_shapes_at_once() -> None:
         muon.step()
         muon.zero_grad()
     assert all((p - w).abs().max() < 0.3 for p, w in zip(params, wanted, strict=True))
+
+
+def divide(replicas: Replicas, folder: Path) -> None:
+    """One replica's part of the test below."""
+    torch.manual_seed(0)
+    for count in (4, 3):  # four rows are divided, three are not
+        rows = torch.randn(count, 6, 9)
+        out = replicas.divided(lambda part: part * len(part), rows)
+        assert torch.allclose(out, rows * (2 if count == 4 else 3), rtol=0.01) and out.dtype == torch.float32
+        torch.save(out, folder / f"{count}-{replicas.rank}.pt")
+
+
+@pytest.mark.long
+def test_replicas_divide_rows_and_all_have_the_same_in_the_end(tmp_path: Path) -> None:
+    run_replicas(2, divide, tmp_path)
+    for count in (4, 3):
+        first, second = (torch.load(tmp_path / f"{count}-{rank}.pt", weights_only=True) for rank in (0, 1))
+        assert torch.equal(first, second)
 
 
 def clock(spent: float = 0.0, here: float = 0.0, step: int = 0, **options: float) -> Clock:
