@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers import AutoencoderKLFlux2
+from safetensors import safe_open
 from torch import Tensor
 
 from starter_recipe.drawings import Pixels, Size, draw_pairs, draw_pictures, indices_of, name_of, spans
@@ -27,9 +28,13 @@ def held_out(size: Size, count: int) -> int:
 
 
 def pool_folder(out: Path, vae_folder: str) -> Path:
-    """Named by the VAE, so that latents of another one are never taken for its own."""
-    weights = Path(vae_folder) / "diffusion_pytorch_model.safetensors"
-    return out / f"pool-{hashlib.sha256(weights.read_bytes()).hexdigest()[:8]}"
+    """Named by what encodes, so that latents of another VAE are never taken for its own. Decoders may differ."""
+    digest = hashlib.sha256()
+    with safe_open(Path(vae_folder) / "diffusion_pytorch_model.safetensors", "np") as weights:
+        for name in sorted(weights.keys()):
+            if not name.startswith(("decoder.", "post_quant_conv.")):
+                digest.update(weights.get_tensor(name).tobytes())
+    return out / f"pool-{digest.hexdigest()[:8]}"
 
 
 class Pool:

@@ -2,9 +2,11 @@
 
     python -m starter_recipe.vae --out build/vae --steps 6000
     python -m starter_recipe.vae --from likeness/starter/vae --minutes 6
+    python -m starter_recipe.vae --from likeness/starter/vae --minutes 30 --decoder-only
 
 Goes on from build/vae/state.pt when it exists; `--from` starts with finished weights instead. From nothing it starts
 near a linear PCA codec (see `vae_model.pca_start`), which beats a random start by 3 dB after the same short time.
+With `--decoder-only` latents stay what they are, so that a transformer that was trained on them needs no more training.
 Takes a GPU where there is one.
 """
 
@@ -47,6 +49,7 @@ SERIES = 30_000_000  # seeds of the pictures
 HELD_OUT = 192  # the first numbers, never trained on
 CHUNK = 192
 WARM_UP = 30  # steps
+SQUARES = 8  # weight of the squared error, which quality is told in: at 29 dB as much as the absolute one
 
 
 class Images:
@@ -144,15 +147,16 @@ def loss_of(vae: AutoencoderKLFlux2, target: Tensor, extra: float) -> tuple[Tens
     edges = (error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()) * 0.3
     divergence = 0.5 * (mean**2 + logvar.exp() - 1 - logvar).mean() * 2e-4
     absolute = error.abs().mean()
-    return absolute + edges + (error**2).mean() + divergence, absolute
+    return absolute + edges + SQUARES * (error**2).mean() + divergence, absolute
 
 
 class Weights:
     """The VAE, its running average and its optimizers."""
 
     def __init__(self, vae: AutoencoderKLFlux2, rate: float, replicas: Replicas):
-        self.vae, self.params, self.replicas = vae, list(vae.parameters()), replicas
-        kernels = hidden_kernels(vae)
+        self.vae, self.replicas = vae, replicas
+        self.params = [p for p in vae.parameters() if p.requires_grad]
+        kernels = [k for k in hidden_kernels(vae) if k.requires_grad]
         self.rest = [p for p in self.params if all(p is not k for k in kernels)]
         self.muon = Muon(kernels, rate, replicas=replicas)
         self.adam = torch.optim.AdamW(self.rest, rate / 8, betas=(0.9, 0.98), weight_decay=1e-5)
@@ -196,6 +200,9 @@ def train(replicas: Replicas, args: argparse.Namespace) -> None:
     else:
         vae = make_vae()
         pca_start(vae, to_tensor(images.by_size[SIZES[0]][: min(400, args.images // 2)].cpu()))
+    if args.decoder_only:
+        vae.encoder.requires_grad_(False)
+        vae.quant_conv.requires_grad_(False)
     weights, step, spent = Weights(vae.to(replicas.device), args.rate, replicas), 0, 0.0
     if (out / "state.pt").exists():
         state = torch.load(out / "state.pt", weights_only=True, map_location=replicas.device)
@@ -229,12 +236,13 @@ def train(replicas: Replicas, args: argparse.Namespace) -> None:
     if replicas.leads:
         save()
         weights.with_average(report)
-        weights.with_average(lambda: finish(vae, images, out))
+        weights.with_average(lambda: finish(vae, images, out, args.decoder_only))
 
 
-def finish(vae: AutoencoderKLFlux2, images: Images, out: Path) -> None:
+def finish(vae: AutoencoderKLFlux2, images: Images, out: Path, decoder_only: bool) -> None:
     vae.eval()
-    set_latent_statistics(vae, images.sample(1000))
+    if not decoder_only:
+        set_latent_statistics(vae, images.sample(1000))
     half = make_vae()
     half.load_state_dict(vae.state_dict())
     half.half().save_pretrained(out / "final")
@@ -254,7 +262,12 @@ def main() -> None:
     parser.add_argument("--average", type=float, default=0.998 if gpu else 0.995, help="decay of the averaged weights")
     parser.add_argument("--replicas", type=int, default=0, help="processes; 0: one on a GPU, else two")
     parser.add_argument("--report", type=int, default=250, help="steps between reports and saves")
+    parser.add_argument(
+        "--decoder-only", action="store_true", help="leave the encoder, and so the latents, as they are"
+    )
     args = parser.parse_args()
+    if args.decoder_only and not args.start:
+        parser.error("--decoder-only: needs an encoder. Fix: give a VAE's folder with --from")
     args.images = -(-args.images // CHUNK) * CHUNK
     keep_curve(Path(args.out), "vae", args.start)
     Images.make(Path(args.out), args.images, Replicas(0, 1, 0).workers)

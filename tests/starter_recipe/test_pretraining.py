@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers import AutoencoderKLFlux2
+from safetensors.torch import load_file
 from transformers import AutoTokenizer
 
 from likeness.catalog import STARTER_FOLDER
@@ -107,6 +108,22 @@ def test_the_vae_goes_on_from_weights_and_from_its_state(
     assert [row["step"] for row in rows] == [2, 2, 3]
     assert {"held_out_psnr", "psnr_flat"} <= rows[-1].keys()
     assert torch.load(tmp_path / "state.pt", weights_only=True)["step"] == 3
+
+
+def test_a_decoder_learns_alone_and_latents_stay(
+    toy_vae: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vae, "CHUNK", 24)
+    monkeypatch.setattr(vae, "HELD_OUT", 12)
+    run = ["--out", str(tmp_path), "--images", "48", "--batch", "2", "--steps", "2", "--average", "0.5"]
+    with pytest.raises(SystemExit):
+        started(vae.main, *run, "--decoder-only")
+    started(vae.main, *run, "--from", str(toy_vae), "--decoder-only")
+    before, after = (load_file(f / "diffusion_pytorch_model.safetensors") for f in (toy_vae, tmp_path / "final"))
+    same = {name for name, tensor in before.items() if torch.equal(tensor, after[name])}
+    assert not any(name.startswith("decoder.up_blocks") and before[name].ndim == 4 for name in same)
+    assert all(name in same for name in before if name.startswith(("encoder.", "quant_conv.", "bn.")))
+    assert pool_folder(tmp_path, str(toy_vae)) == pool_folder(tmp_path, str(tmp_path / "final"))
 
 
 # --- the pool
