@@ -85,10 +85,17 @@ def pictures(
 
 
 def measure(
-    family: Family, job: Job, judge: Judge, epochs: Sequence[int], *, quick: bool = False, keep: Path | None = None
+    family: Family,
+    job: Job,
+    judge: Judge,
+    epochs: Sequence[int],
+    *,
+    quick: bool = False,
+    times: int = 1,
+    keep: Path | None = None,
 ) -> Iterator[EpochReading]:
-    """One reading an epoch, as soon as it is there."""
-    learned, controls = trials(quick)
+    """One reading an epoch, as soon as it is there. `times`: as many pictures, for less noise."""
+    learned, controls = trials(quick, times)
     asked = [t.prompt for t in (*learned, *controls)]
     for epoch, drawn in pictures(family, job, epochs, [*learned, *controls], keep):
         cut = len(learned)

@@ -17,9 +17,14 @@ CURVES: dict[str, tuple[Sequence[float], str]] = {
     "turns up, to the base's": ([0.60, 0.57, 0.56, 0.552, 0.55, 0.551, 0.553, 0.56, 0.57, 0.585, 0.60], "sweet spot"),
     "turns up, far above it": ([0.60, 0.57, 0.56, 0.552, 0.55, 0.551, 0.56, 0.60, 0.68, 0.70, 0.72], "sweet spot"),
     "turns soon": ([0.60, 0.56, 0.59, 0.61, 0.64, 0.67, 0.71, 0.75, 0.79, 0.83, 0.87], "overfit"),
+    "never falls, rises soon": ([0.60, 0.602, 0.62, 0.65, 0.68, 0.71, 0.74, 0.77, 0.80, 0.83, 0.86], "overfit"),
     "nothing but noise": ([0.60] * 11, "cannot tell"),
 }
-WITH_AN_END = ("turns up, far above it", "turns soon")  # these are overfit from some epoch on, the others are not
+WITH_AN_END = (
+    "turns up, far above it",
+    "turns soon",
+    "never falls, rises soon",
+)  # these are overfit from some epoch on, the others are not
 
 
 def planted(

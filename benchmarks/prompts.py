@@ -48,10 +48,14 @@ CONTROLS = (
     Prompt("a gray bunny, in a forest at night, flat style", "forest", "night"),
     Prompt("a girl with white bob hair wearing a black hoodie, angry, half body, in a room, flat style", "room", "day"),
 )
-LEARNED_SEEDS, CONTROL_SEEDS = (11, 12), (11,)
+FIRST_SEED, LEARNED_SEEDS, CONTROL_SEEDS = 11, 2, 1
 
 
-def trials(quick: bool) -> tuple[list[Trial], list[Trial]]:
-    """The pictures with and without the trigger; about half of them when `quick`."""
-    learned = [Trial(p, s) for s in LEARNED_SEEDS[: 1 if quick else None] for p in LEARNED]
-    return learned, [Trial(p, s) for s in CONTROL_SEEDS for p in CONTROLS[: 4 if quick else None]]
+def trials(quick: bool, times: int = 1) -> tuple[list[Trial], list[Trial]]:
+    """The pictures with and without the trigger; about half of them when `quick`, and `times` as many with more seeds."""
+    learned = range(FIRST_SEED, FIRST_SEED + times * (1 if quick else LEARNED_SEEDS))
+    controls = range(FIRST_SEED, FIRST_SEED + times * CONTROL_SEEDS)
+    return (
+        [Trial(p, s) for s in learned for p in LEARNED],
+        [Trial(p, s) for s in controls for p in CONTROLS[: 4 if quick else None]],
+    )

@@ -143,17 +143,18 @@ def recommend(evidence: Sequence[EpochEvidence], available: Set[int] | None = No
         return _without_losses(evidence, available, flags)
     course = _Course(losses, {e.epoch: e.train_loss for e in evidence})
     first, last, overfit = course.sweet_spot()
+    # Where half of the run lies beyond it, that is what should be said first.
+    mostly = overfit is not None and 2 * (len(losses.epochs) - overfit) >= len(losses.epochs) - 1
     # Where the loss clearly turns up later, the fall before was none by chance, though its own jumps may be as large.
     clear = overfit is not None or losses.clearly_above(0, course.best)
-    if course.gain < SMALLEST_GAIN * losses.means[0] or not clear:
+    gained = clear and course.gain >= SMALLEST_GAIN * losses.means[0]
+    if course.harmed_at_once or not (gained or mostly):
         return _no_gain(course, flags)
     if course.is_still_falling():
         last = losses.epochs[-1]
         taken = last if available is None or last in available else max(available, default=None)
         return Verdict("underfit", f"Underfit: the held-out loss still falls at the last epoch, {last}; train longer.",
                        taken, flags=flags, reasons=course.reasons())  # fmt: skip
-    # Where half of the run lies beyond it, that is what should be said first.
-    mostly = overfit is not None and 2 * (len(losses.epochs) - overfit) >= len(losses.epochs) - 1
     suggested, why = _suggested(evidence, losses.epochs[first : last + 1], available)
     spot = (losses.epochs[first], losses.epochs[last])
     from_epoch = losses.epochs[overfit] if overfit is not None else None
@@ -181,6 +182,14 @@ class _Course:
     @property
     def gain(self) -> float:
         return float(self.losses.means[0] - self.losses.means[self.best])
+
+    @property
+    def harmed_at_once(self) -> bool:
+        """Whether every epoch predicts held-out pictures clearly worse than the base does."""
+        means = self.losses.means
+        return all(
+            means[p] > means[0] * (1 + SMALLEST_GAIN) and self.losses.clearly_above(p, 0) for p in range(1, len(means))
+        )
 
     def is_still_falling(self) -> bool:
         """The last is among the lowest, and the straight line through the later half of the epochs falls, clear of its
@@ -217,8 +226,10 @@ class _Course:
     def reasons(self, overfit: int | None = None) -> tuple[str, ...]:
         """`overfit`: the place from which on it is."""
         means, epochs, best = self.losses.means, self.losses.epochs, self.best
+        verb, aside = ("fell", "") if self.gain > 0 else ("went", ", the lowest after training,")
         found = [
-            f"The held-out loss fell from {means[0]:.4f} to {means[best]:.4f} at epoch {epochs[best]} and is "
+            f"The held-out loss {verb} from {means[0]:.4f} to {means[best]:.4f} at epoch "
+            f"{epochs[best]}{aside} and is "
             f"{means[-1]:.4f} at epoch {epochs[-1]}; differences below "
             f"{CLEAR * self.losses.noise(len(epochs) - 1, best):.4f} are noise."
         ]
@@ -234,9 +245,7 @@ class _Course:
 
 def _no_gain(course: _Course, flags: tuple[str, ...]) -> Verdict:
     means, epochs = course.losses.means, course.losses.epochs
-    places = range(1, len(epochs))
-    risen = [p for p in places if means[p] > means[0] * (1 + SMALLEST_GAIN) and course.losses.clearly_above(p, 0)]
-    if len(risen) == len(epochs) - 1:  # from the first epoch on: nothing was ever better than the base
+    if course.harmed_at_once:
         return Verdict("overfit", f"Overfit from epoch {epochs[1]}: the held-out loss is above the base's at every "
                        "epoch, so none can be suggested.", None, None, epochs[1], flags, course.reasons())  # fmt: skip
     lowest = means[1:].min()

@@ -91,6 +91,18 @@ def test_the_table_counts() -> None:
     assert "'cannot tell': 1 of 2" in told and "signal is lost: 1 of 2" in told
 
 
+def test_an_oracle_is_as_good_as_the_judge_is_quiet() -> None:
+    def result(qualities: list[float]) -> Result:
+        by_epoch = {str(e): q for e, q in enumerate(qualities, start=1)}
+        return Result("good", 1, "sweet spot", [], "words", 1, None, None, by_epoch, {})
+
+    level = [0.8] * 10
+    assert validation.ceiling([result(level), result([])]) == 1
+    noisy = [0.8 + (0.2 if e % 2 else -0.2) for e in range(10)]
+    assert 0 < (validation.ceiling([result(noisy)]) or 0) < 0.5
+    assert validation.ceiling([result([0.01] * 10), result([])]) is None  # nothing was learned, or not judged
+
+
 def test_every_condition_can_be_trained(tmp_path: Path) -> None:
     """Their settings are read by the product, and every one expects something or is half of a pair."""
     for condition in CONDITIONS:

@@ -49,6 +49,16 @@ def test_a_small_gain_before_a_steep_and_jumpy_rise_is_one() -> None:
     assert verdict.kind == "overfit" and verdict.overfit_from == 3 and verdict.sweet_spot == (1, 2)
 
 
+def test_a_steep_rise_without_any_gain_is_overfitting_too() -> None:
+    rise = [0.60, 0.606, 0.66, 0.72, 0.80, 0.90, 1.0, 1.06, 1.1, 1.2, 1.25]
+    verdict = recommend(planted(rise, noise=0.004))
+    assert verdict.kind == "overfit" and verdict.overfit_from == 2 and verdict.suggested == 1
+    assert verdict.reasons[0].startswith("The held-out loss went from")
+    assert "the lowest after training" in verdict.reasons[0]
+    late = recommend(planted([*FLAT, 0.60, 0.72], noise=0.004))  # one epoch of eleven is not enough to be sure of it
+    assert late.kind == "cannot tell"
+
+
 def test_back_at_the_bases_loss_is_no_harm_yet() -> None:
     """Single pictures get worse before the subject is all there: what counts is what training pictures have gained."""
     risen = [*LEVEL[:6], 0.57, 0.58, 0.59, 0.60, 0.61]
