@@ -52,7 +52,7 @@ FIRST_SEED, LEARNED_SEEDS, CONTROL_SEEDS = 11, 2, 1
 
 
 def trials(quick: bool, times: int = 1) -> tuple[list[Trial], list[Trial]]:
-    """The pictures with and without the trigger; about half of them when `quick`, and `times` as many with more seeds."""
+    """The pictures with and without the trigger: about half of them when `quick`, `times` as many by more seeds."""
     learned = range(FIRST_SEED, FIRST_SEED + times * (1 if quick else LEARNED_SEEDS))
     controls = range(FIRST_SEED, FIRST_SEED + times * CONTROL_SEEDS)
     return (
