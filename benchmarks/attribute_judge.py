@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
 
-from starter_recipe.fields import FIELDS, UNKNOWN
+from starter_recipe.fields import COUNTS, FIELDS, UNKNOWN, classes_of
 from starter_recipe.world import Picture
 from starter_recipe.world import picture as world
 from starter_recipe.world.picture import HELD_OUT, can_hold
@@ -59,9 +59,7 @@ def shown(p: Picture) -> dict[str, str]:
 
 def labels_of(pictures: Sequence[Picture]) -> Tensor:
     """(N, fields) indices into the values of each field, or UNKNOWN."""
-    seen = [shown(p) for p in pictures]
-    rows = [[values.index(s[f]) if f in s else UNKNOWN for f, values in FIELDS.items()] for s in seen]
-    return torch.tensor(rows)
+    return classes_of([shown(p) for p in pictures])
 
 
 def with_taught(p: Picture, rng: Random) -> Picture:
@@ -95,13 +93,13 @@ class AttributeJudge(nn.Module):
             _Residual(8 * width),
         )
         self.hidden = nn.Linear(8 * width * CELLS**2, 16 * width)
-        self.heads = nn.Linear(16 * width, sum(len(values) for values in FIELDS.values()))
+        self.heads = nn.Linear(16 * width, sum(COUNTS))
         self.facts: dict[str, Any] = {}  # what it was taught with, and how well it did on held-out renders
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         features = functional.adaptive_avg_pool2d(self.features(x), CELLS).flatten(1)
         hidden = functional.dropout(functional.silu(self.hidden(features)), 0.1, self.training)
-        return self.heads(hidden).split([len(values) for values in FIELDS.values()], dim=1)
+        return self.heads(hidden).split(COUNTS, dim=1)
 
     @torch.no_grad()
     def look(self, images: Sequence[Image.Image | Pixels]) -> list[dict[str, str]]:

@@ -20,11 +20,8 @@ CURVES: dict[str, tuple[Sequence[float], str]] = {
     "never falls, rises soon": ([0.60, 0.602, 0.62, 0.65, 0.68, 0.71, 0.74, 0.77, 0.80, 0.83, 0.86], "overfit"),
     "nothing but noise": ([0.60] * 11, "cannot tell"),
 }
-WITH_AN_END = (
-    "turns up, far above it",
-    "turns soon",
-    "never falls, rises soon",
-)  # these are overfit from some epoch on, the others are not
+# These are overfit from some epoch on, the others are not.
+WITH_AN_END = ("turns up, far above it", "turns soon", "never falls, rises soon")
 
 
 def planted(

@@ -1,6 +1,6 @@
 """The attributes of the world as classes: what a network can be asked about a picture or a text."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -40,6 +40,13 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "prop": _values("prop", ("none",), world.PROPS),
     "prop_colour": _values("prop_colour", world.GARMENT_COLOURS),
 }
+
+COUNTS = [len(values) for values in FIELDS.values()]  # classes of each field: how logits of all are split
+
+
+def classes_of(rows: Sequence[Mapping[str, str]]) -> Tensor:
+    """(N, fields) indices into the values of each field, from its value by name; UNKNOWN where it is missing."""
+    return torch.tensor([[values.index(r[f]) if f in r else UNKNOWN for f, values in FIELDS.items()] for r in rows])
 
 
 def loss_of(logits: tuple[Tensor, ...], labels: Tensor) -> Tensor:

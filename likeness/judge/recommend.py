@@ -148,7 +148,11 @@ def recommend(evidence: Sequence[EpochEvidence], available: Set[int] | None = No
     # Where the loss clearly turns up later, the fall before was none by chance, though its own jumps may be as large.
     clear = overfit is not None or losses.clearly_above(0, course.best)
     gained = clear and course.gain >= SMALLEST_GAIN * losses.means[0]
-    if course.harmed_at_once or not (gained or mostly):
+    if course.harmed_at_once:
+        words = f"Overfit from epoch {losses.epochs[1]}: the held-out loss is above the base's at every epoch"
+        reasons = course.reasons()
+        return Verdict("overfit", f"{words}, so none can be suggested.", None, None, losses.epochs[1], flags, reasons)
+    if not (gained or mostly):
         return _no_gain(course, flags)
     if course.is_still_falling():
         last = losses.epochs[-1]
@@ -228,8 +232,7 @@ class _Course:
         means, epochs, best = self.losses.means, self.losses.epochs, self.best
         verb, aside = ("fell", "") if self.gain > 0 else ("went", ", the lowest after training,")
         found = [
-            f"The held-out loss {verb} from {means[0]:.4f} to {means[best]:.4f} at epoch "
-            f"{epochs[best]}{aside} and is "
+            f"The held-out loss {verb} from {means[0]:.4f} to {means[best]:.4f} at epoch {epochs[best]}{aside} and is "
             f"{means[-1]:.4f} at epoch {epochs[-1]}; differences below "
             f"{CLEAR * self.losses.noise(len(epochs) - 1, best):.4f} are noise."
         ]
@@ -244,10 +247,7 @@ class _Course:
 
 
 def _no_gain(course: _Course, flags: tuple[str, ...]) -> Verdict:
-    means, epochs = course.losses.means, course.losses.epochs
-    if course.harmed_at_once:
-        return Verdict("overfit", f"Overfit from epoch {epochs[1]}: the held-out loss is above the base's at every "
-                       "epoch, so none can be suggested.", None, None, epochs[1], flags, course.reasons())  # fmt: skip
+    means = course.losses.means
     lowest = means[1:].min()
     why = f"the held-out loss moved from {means[0]:.4f} to {lowest:.4f} at most, which is within its noise"
     return Verdict("cannot tell", f"Cannot tell, because {why}; look at the grid.", flags=flags,

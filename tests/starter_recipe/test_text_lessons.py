@@ -1,5 +1,6 @@
 """The text encoder's lessons: what a text says, that reading is learned, and when it is taught."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from starter_recipe import text_lessons, transformer
 from starter_recipe.drawings import pair_of
 from starter_recipe.fields import FIELDS, UNKNOWN
 from starter_recipe.text import make_text_encoder
-from starter_recipe.text_lessons import TEXTS, Reader, examine, lesson, teach, text_of
+from starter_recipe.text_lessons import TEXTS, Reader, exam, examine, lesson, teach, text_of
 from starter_recipe.training import Journal
 from starter_recipe.world import read
 
@@ -44,8 +45,9 @@ def test_lessons_teach_to_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     tokenizer = transformer.train_tokenizer(tmp_path / "tokenizer")
     torch.manual_seed(0)
     encoder = make_text_encoder(len(tokenizer))
-    before = examine(Reader(encoder), tokenizer)
-    right = teach(encoder, tokenizer, 0.15, Journal(tmp_path / "reading.jsonl"))
+    before = examine(Reader(encoder), exam(tokenizer))
+    teach(encoder, tokenizer, 0.15, Journal(tmp_path / "reading.jsonl"))
+    right = json.loads((tmp_path / "reading.jsonl").read_text().splitlines()[-1])["right"]
     assert before < 0.2 and right > before + 0.15
 
 
