@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKLFlux2
 
+from starter_recipe.pool import encoder_identity
 from starter_recipe.text import TEXT_LAYERS, TEXT_TOKENS
 from starter_recipe.training import LOG, SHIPPED
 from starter_recipe.vae_model import psnr, reconstruct, to_tensor
@@ -201,21 +202,37 @@ Apache-2.0, weights and world alike.
     )
 
 
+def install(transformer: Path, vae: Path) -> None:
+    """Replace the shipped starter by `transformer`/starter with the VAE `vae`/final.
+
+    Raises SystemExit, and leaves what is shipped, where the transformer was trained on latents of another encoder."""
+    drawn_with, finished = transformer / "starter" / "vae", vae / "final"
+    if encoder_identity(drawn_with) != encoder_identity(finished):
+        raise SystemExit(
+            f"{finished}: its latents are not those that {transformer} was trained on. "
+            f"Fix: train on it (starter_recipe.transformer --vae {finished}), or name the right one with --vae"
+        )
+    shutil.rmtree(SHIPPED, ignore_errors=True)
+    shutil.copytree(transformer / "starter", SHIPPED)
+    shutil.copytree(finished, SHIPPED / "vae", dirs_exist_ok=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--vae", default="build/vae")
-    parser.add_argument("--transformer", default="build/transformer")
+    parser.add_argument("--vae", type=Path, default=Path("build/vae"), help="where step 1 was done (%(default)s)")
+    parser.add_argument(
+        "--transformer", type=Path, default=Path("build/transformer"), help="where step 2 was done (%(default)s)"
+    )
     parser.add_argument("--distilled", type=Path, help="folder of a distillation: install it, and nothing else")
     args = parser.parse_args()
     LOG.mkdir(exist_ok=True)
     if args.distilled:
         install_distilled(args.distilled)
         return
-    shutil.rmtree(SHIPPED, ignore_errors=True)
-    shutil.copytree(Path(args.transformer) / "starter", SHIPPED)
+    install(args.transformer, args.vae)
     curves: list[list[dict]] = []
     for name, source in (("vae", args.vae), ("transformer", args.transformer)):
-        shutil.copy(Path(source) / "curve.jsonl", LOG / f"{name}.jsonl")
+        shutil.copy(source / "curve.jsonl", LOG / f"{name}.jsonl")
         curves.append([json.loads(line) for line in (LOG / f"{name}.jsonl").read_text().splitlines()])
     write_card(curves[1], curves[0])
 

@@ -62,9 +62,9 @@ def export(
     fresh = folder.with_name(folder.name + ".new")
     shutil.rmtree(fresh, ignore_errors=True)
     pipe.save_pretrained(fresh)
-    config = fresh / "vae" / "config.json"
-    values = {k: v for k, v in json.loads(config.read_text()).items() if k != "_name_or_path"}
-    config.write_text(json.dumps(values, indent=2) + "\n")
+    for config in fresh.glob("*/config.json"):  # where each part lay while it was made is nobody's business
+        values = {k: v for k, v in json.loads(config.read_text()).items() if k != "_name_or_path"}
+        config.write_text(json.dumps(values, indent=2) + "\n")
     facts = DISTILLED_FACTS if distilled else FACTS
     (fresh / "likeness.json").write_text(json.dumps(facts, indent=2) + "\n")
     shutil.rmtree(folder, ignore_errors=True)

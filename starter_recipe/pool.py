@@ -27,14 +27,19 @@ def held_out(size: Size, count: int) -> int:
     return min(HELD_OUT_SQUARE if size[0] == size[1] else HELD_OUT_OTHER, count // 4)
 
 
-def pool_folder(out: Path, vae_folder: str) -> Path:
-    """Named by what encodes, so that latents of another VAE are never taken for its own. Decoders may differ."""
+def encoder_identity(vae_folder: str | Path) -> str:
+    """What makes the latents of a VAE: eight letters, the same for VAEs that differ in their decoders alone."""
     digest = hashlib.sha256()
     with safe_open(Path(vae_folder) / "diffusion_pytorch_model.safetensors", "np") as weights:
         for name in sorted(weights.keys()):
             if not name.startswith(("decoder.", "post_quant_conv.")):
                 digest.update(weights.get_tensor(name).tobytes())
-    return out / f"pool-{digest.hexdigest()[:8]}"
+    return digest.hexdigest()[:8]
+
+
+def pool_folder(out: Path, vae_folder: str) -> Path:
+    """Named by what encodes, so that latents of another VAE are never taken for its own."""
+    return out / f"pool-{encoder_identity(vae_folder)}"
 
 
 class Pool:

@@ -30,8 +30,8 @@ from transformers import (
 )
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
-from likeness.catalog import STARTER_FOLDER
 from tests.contract.bases.qwen_image import make_text_encoder, make_tokenizer, special_ids
+from tests.tiny_text import TOKENIZER
 
 SIDE = 32
 SHAPE = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
@@ -83,7 +83,7 @@ def llava(folder: Path) -> None:
 
 def florence(folder: Path) -> None:
     special = {"bos_token": "<s>", "extra_special_tokens": {"image_token": "<image>"}}
-    tokenizer: Any = AutoTokenizer.from_pretrained(STARTER_FOLDER / "tokenizer", **special)
+    tokenizer: Any = AutoTokenizer.from_pretrained(TOKENIZER, **special)
     end = tokenizer.eos_token_id
     config = Florence2Config(
         vision_config={

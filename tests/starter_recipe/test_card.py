@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
-from starter_recipe import training
-from starter_recipe.card import made, parts
+from starter_recipe import card, training
+from starter_recipe.card import install, made, parts
 from starter_recipe.training import keep_curve
 
 OLD = [{"step": 50, "seconds": 60.0}, {"step": 100, "seconds": 120.0}, {"step": 150, "seconds": 60.0}]
@@ -33,3 +35,23 @@ def test_shipped_weights_bring_their_curve_and_others_do_not(tmp_path: Path, mon
     (tmp_path / "on" / "curve.jsonl").open("a").write("more")
     keep_curve(tmp_path / "on", "vae", str(tmp_path / "shipped" / "vae"))  # once
     assert (tmp_path / "on" / "curve.jsonl").read_text() == "{}\nmore"
+
+
+def weights(folder: Path, encoder: float, decoder: float) -> Path:
+    folder.mkdir(parents=True)
+    tensors = {"encoder.x": torch.tensor([encoder]), "decoder.x": torch.tensor([decoder])}
+    save_file(tensors, folder / "diffusion_pytorch_model.safetensors")
+    return folder.parent
+
+
+def test_a_better_decoder_is_installed_and_other_latents_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(card, "SHIPPED", tmp_path / "shipped")
+    trained = weights(tmp_path / "transformer" / "starter" / "vae", 1.0, 1.0).parent
+    install(trained, weights(tmp_path / "better" / "final", 1.0, 2.0))
+    shipped = tmp_path / "shipped" / "vae" / "diffusion_pytorch_model.safetensors"
+    assert load_file(shipped)["decoder.x"].item() == 2
+    with pytest.raises(SystemExit, match="not those that"):
+        install(trained, weights(tmp_path / "other" / "final", 3.0, 3.0))
+    assert load_file(shipped)["decoder.x"].item() == 2

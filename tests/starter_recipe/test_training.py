@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from transformers import AutoTokenizer, Qwen3ForCausalLM
+from transformers import AutoTokenizer
 
-from likeness.catalog import STARTER_FOLDER
-from starter_recipe.text import embed, tokenize
+from starter_recipe.text import embed, make_text_encoder, tokenize
 from starter_recipe.training import Clock, Muon, Replicas, ahead, orthogonalise, run_replicas, warm_cosine, warm_level
 from starter_recipe.vocabulary import continued, extend_tokenizer, merged, widened
+from tests.tiny_text import TOKENIZER
 
 
 @pytest.mark.parametrize("shape", [(3, 8, 20), (2, 20, 8)])
@@ -97,19 +97,18 @@ def test_merging_goes_on_with_the_commonest_pair() -> None:
 
 
 def test_known_words_keep_their_tokens_and_rows_and_new_words_get_one(tmp_path: Path) -> None:
-    old_folder = STARTER_FOLDER / "tokenizer"
-    old, new = AutoTokenizer.from_pretrained(old_folder), extend_tokenizer(old_folder, tmp_path)
-    encoder = Qwen3ForCausalLM.from_pretrained(STARTER_FOLDER / "text_encoder", dtype=torch.float32)
+    old, new = AutoTokenizer.from_pretrained(TOKENIZER), extend_tokenizer(TOKENIZER, tmp_path)
+    torch.manual_seed(0)
+    encoder = make_text_encoder(len(old))
     wide = widened(encoder, old, new)
-    whole = [token for token in ("Ġforest", "Ġhoodie", "Ġpink", "Ġsmiling") if token in old.get_vocab()]
-    for token in whole:
-        assert new.tokenize(token.replace("Ġ", " ")) == [token]
+    for token in ("Ġforest", "Ġhoodie", "Ġpink", "Ġsmiling"):
+        assert old.tokenize(token.replace("Ġ", " ")) == new.tokenize(token.replace("Ġ", " ")) == [token]
     text = ["a girl with long pink hair wearing a red dress, smiling, half body, in a meadow, flat style"]
-    if old.tokenize(text[0]) == new.tokenize(text[0]):
-        with torch.no_grad():
-            assert torch.equal(embed(encoder, *tokenize(old, text)), embed(wide, *tokenize(new, text)))
+    assert old.tokenize(text[0]) == new.tokenize(text[0])
+    with torch.no_grad():
+        assert torch.equal(embed(encoder, *tokenize(old, text)), embed(wide, *tokenize(new, text)))
     for word in (" kimono", " mohawk", " playground", " elephant"):
-        assert len(new.tokenize(word)) == 1
+        assert len(old.tokenize(word)) > 1 == len(new.tokenize(word))
     rows = wide.get_input_embeddings().weight
     assert len(rows) == len(new) and (rows.norm(dim=1) > 0).all()
     for special in ("<|im_start|>", "<|im_end|>", "<|endoftext|>"):

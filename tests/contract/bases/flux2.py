@@ -26,6 +26,7 @@ from transformers import (
 )
 
 from likeness.catalog import STARTER_FOLDER, Card, resolve_base
+from tests.tiny_text import TOKENIZER
 
 # As Mistral's own: the start of the text is in the template, and messages are lists of pieces.
 DEV_TEMPLATE = (
@@ -53,7 +54,7 @@ def make(card: Card, folder: Path) -> None:
 def make_tiny_base(folder: Path, seed: int = 0, distilled: bool = False, strength: float = 1.0) -> Path:
     """Write a klein with the starter's settings to `folder` and return it."""
     torch.manual_seed(seed)
-    tokenizer = AutoTokenizer.from_pretrained(STARTER_FOLDER / "tokenizer")
+    tokenizer = AutoTokenizer.from_pretrained(TOKENIZER)
     text_encoder = Qwen3ForCausalLM(
         Qwen3Config(
             vocab_size=len(tokenizer), hidden_size=16, intermediate_size=32, num_hidden_layers=3,
@@ -77,7 +78,7 @@ def make_tiny_base(folder: Path, seed: int = 0, distilled: bool = False, strengt
 def make_dev(folder: Path) -> None:
     """With the scheduler of the published one, whose shift depends on the picture's size and the number of steps."""
     torch.manual_seed(0)
-    tokenizer = AutoTokenizer.from_pretrained(STARTER_FOLDER / "tokenizer", bos_token="<|im_start|>")
+    tokenizer = AutoTokenizer.from_pretrained(TOKENIZER, bos_token="<|im_start|>")
     tokenizer.chat_template = DEV_TEMPLATE
     text_encoder = Mistral3ForConditionalGeneration(
         Mistral3Config(

@@ -15,8 +15,9 @@ from diffusers import (
 from PIL import Image
 from transformers import AutoTokenizer, Qwen3VLConfig, Qwen3VLForConditionalGeneration
 
-from likeness.catalog import STARTER_FOLDER, Card, resolve_base
+from likeness.catalog import Card, resolve_base
 from tests.contract.bases.flux2 import STRENGTH, TextProcessor, amplify, tiny_vae
+from tests.tiny_text import TOKENIZER
 
 TEMPLATE = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
@@ -28,7 +29,7 @@ IDLE = {"character": r"\.mode_blocks\.image_cond\."}  # which only references pa
 def make(card: Card, folder: Path) -> None:
     """Write the variant that `card` describes to `folder`. Pictures are 32 pixels or more, in steps of 16."""
     torch.manual_seed(0)
-    tokenizer = AutoTokenizer.from_pretrained(STARTER_FOLDER / "tokenizer")
+    tokenizer = AutoTokenizer.from_pretrained(TOKENIZER)
     tokenizer.chat_template = TEMPLATE
     text_encoder = Qwen3VLForConditionalGeneration(
         Qwen3VLConfig(

@@ -22,9 +22,10 @@ from torch import nn
 from transformers import AutoTokenizer, Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
-from likeness.catalog import STARTER_FOLDER, Card
+from likeness.catalog import Card
 from likeness.dataset.buckets import bucket_size
 from likeness.families.vision_text import VisionText
+from tests.tiny_text import TOKENIZER
 
 SIDE = 64  # pixels, that the base is made for
 CHANNELS = 4  # of the latents
@@ -74,7 +75,7 @@ def strengthen(network: nn.Module, factor: float) -> None:
 
 
 def make_tokenizer() -> Any:
-    tokenizer: Any = AutoTokenizer.from_pretrained(STARTER_FOLDER / "tokenizer")
+    tokenizer: Any = AutoTokenizer.from_pretrained(TOKENIZER)
     tokenizer.add_tokens(list(SPECIAL), special_tokens=True)
     tokenizer.chat_template = TEMPLATE
     return tokenizer

@@ -10,7 +10,8 @@ from PIL import Image
 from torch import nn
 from transformers import AutoTokenizer, Qwen3Config, Qwen3Model
 
-from likeness.catalog import STARTER_FOLDER, Card
+from likeness.catalog import Card
+from tests.tiny_text import TOKENIZER
 
 SIDE = 64  # pixels
 TEMPLATE = (
@@ -23,7 +24,7 @@ TEMPLATE = (
 def make(card: Card, folder: Path) -> None:
     """Write the variant that `card` describes to `folder`. Pictures are 32 pixels or more, in steps of 16."""
     torch.manual_seed(0)
-    tokenizer = AutoTokenizer.from_pretrained(STARTER_FOLDER / "tokenizer")
+    tokenizer = AutoTokenizer.from_pretrained(TOKENIZER)
     tokenizer.chat_template = TEMPLATE
     text_encoder = Qwen3Model(
         Qwen3Config(
