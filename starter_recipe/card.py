@@ -90,8 +90,15 @@ glass or tropical colours: the examples teach such things.
 ## How to call it
 
 ```python
-pipe(prompt, height=128, width=128, num_inference_steps=16, guidance_scale=2.5,
-     max_sequence_length={TEXT_TOKENS}, text_encoder_out_layers={TEXT_LAYERS})
+pipe(
+    prompt,
+    height=128,
+    width=128,
+    num_inference_steps=16,
+    guidance_scale=2.5,
+    max_sequence_length={TEXT_TOKENS},
+    text_encoder_out_layers={TEXT_LAYERS},
+)
 ```
 
 ## How it was made
@@ -176,8 +183,15 @@ encoder and VAE, and only the transformer differs, so LoRAs trained on the start
 are written is in the starter's own card. Train on the starter, not on this one.
 
 ```python
-pipe(prompt, height=128, width=128, num_inference_steps=4, guidance_scale=1.0,
-     max_sequence_length={TEXT_TOKENS}, text_encoder_out_layers={TEXT_LAYERS})
+pipe(
+    prompt,
+    height=128,
+    width=128,
+    num_inference_steps=4,
+    guidance_scale=1.0,
+    max_sequence_length={TEXT_TOKENS},
+    text_encoder_out_layers={TEXT_LAYERS},
+)
 ```
 
 ## How it was made
