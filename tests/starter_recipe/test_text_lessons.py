@@ -46,7 +46,7 @@ def test_lessons_teach_to_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     torch.manual_seed(0)
     encoder = make_text_encoder(len(tokenizer))
     before = examine(Reader(encoder), exam(tokenizer))
-    teach(encoder, tokenizer, 0.15, Journal(tmp_path / "reading.jsonl"))
+    teach(encoder, tokenizer, 0.5, Journal(tmp_path / "reading.jsonl"))
     right = json.loads((tmp_path / "reading.jsonl").read_text().splitlines()[-1])["right"]
     assert before < 0.2 and right > before + 0.15
 
