@@ -8,13 +8,16 @@ import argparse
 import json
 import random
 import shutil
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from diffusers import AutoencoderKLFlux2
 
+from starter_recipe.pipeline import DISTILLED_FACTS, FACTS
 from starter_recipe.pool import encoder_identity
 from starter_recipe.text import TEXT_LAYERS, TEXT_TOKENS
 from starter_recipe.training import LOG, SHIPPED
@@ -40,6 +43,21 @@ def reconstruction(vae: AutoencoderKLFlux2) -> dict[str, float]:
 
 def size_mb(folder: Path) -> float:
     return sum(p.stat().st_size for p in folder.rglob("*") if p.is_file()) / 1e6
+
+
+def call(facts: Mapping[str, Any]) -> str:
+    """How a pipeline of these facts is called, as a block of code."""
+    return f"""```python
+pipe(
+    prompt,
+    height={facts["resolution"]},
+    width={facts["resolution"]},
+    num_inference_steps={facts["steps"]},
+    guidance_scale={facts["guidance"]},
+    max_sequence_length={TEXT_TOKENS},
+    text_encoder_out_layers={TEXT_LAYERS},
+)
+```"""
 
 
 def write_card(curve: list[dict], vae_curve: list[dict]) -> None:
@@ -89,17 +107,7 @@ glass or tropical colours: the examples teach such things.
 
 ## How to call it
 
-```python
-pipe(
-    prompt,
-    height=128,
-    width=128,
-    num_inference_steps=16,
-    guidance_scale=2.5,
-    max_sequence_length={TEXT_TOKENS},
-    text_encoder_out_layers={TEXT_LAYERS},
-)
-```
+{call(FACTS)}
 
 ## How it was made
 
@@ -182,17 +190,7 @@ The starter, drawing in 4 steps without guidance instead of 16 with it: an eight
 encoder and VAE, and only the transformer differs, so LoRAs trained on the starter fit it. What it knows and how prompts
 are written is in the starter's own card. Train on the starter, not on this one.
 
-```python
-pipe(
-    prompt,
-    height=128,
-    width=128,
-    num_inference_steps=4,
-    guidance_scale=1.0,
-    max_sequence_length={TEXT_TOKENS},
-    text_encoder_out_layers={TEXT_LAYERS},
-)
-```
+{call(DISTILLED_FACTS)}
 
 ## How it was made
 

@@ -12,7 +12,6 @@ from diffusers import AutoencoderKLFlux2
 from safetensors.torch import load_file
 from transformers import AutoTokenizer
 
-from likeness.catalog import STARTER_FOLDER
 from likeness.families.flux2 import token_ids
 from starter_recipe import pool, transformer, vae
 from starter_recipe.batches import EDIT_EVERY, Orders, batch_of
@@ -26,6 +25,7 @@ from starter_recipe.vae_model import decode, encode, make_vae, psnr, to_tensor
 from starter_recipe.weights import Weights
 from starter_recipe.world import SIZES, render
 from starter_recipe.world.picture import SQUARE
+from tests.tiny_text import TOKENIZER
 
 CPU = torch.device("cpu")
 WIDE = (160, 96)
@@ -160,7 +160,7 @@ def test_a_pool_can_grow_and_belongs_to_one_vae(toy_vae: Path, tmp_path: Path, m
 
 
 def test_batches_keep_to_one_shape_and_leave_held_out_pictures_alone(toy_pool: Pool) -> None:
-    tokenizer = AutoTokenizer.from_pretrained(STARTER_FOLDER / "tokenizer")
+    tokenizer = AutoTokenizer.from_pretrained(TOKENIZER)
     orders = Orders(tokenizer, toy_pool, batch=4, rank=0)
     made = [orders(step) for step in range(60)]
     assert {o.size for o in made} == set(SIZES)
@@ -183,7 +183,7 @@ def test_positions_are_those_of_the_product(size: tuple[int, int]) -> None:
 
 
 def test_the_loss_falls_in_every_shape_and_for_edits(toy_pool: Pool) -> None:
-    tokenizer = AutoTokenizer.from_pretrained(STARTER_FOLDER / "tokenizer")
+    tokenizer = AutoTokenizer.from_pretrained(TOKENIZER)
     torch.manual_seed(3)
     weights = Weights(make_transformer(1, 1, 1), make_text_encoder(len(tokenizer)), 0.02, Replicas(0, 1, 0))
     orders = [Orders(tokenizer, toy_pool, 4, 0).order(k, s, [1, 0], random.Random(0), 0)
