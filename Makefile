@@ -80,7 +80,7 @@ starter-companions: setup
 starter-examples: setup
 	$(BIN)/python -m starter_recipe.examples
 
-# How good the starter is: reconstruction, prompts, edits, captioner, sizes (an hour for the judge, once; then 20 min).
+# How good the starter is: reconstruction, prompts, edits, LoRAs, captioner, sizes (an hour for the judge, once; then one).
 starter-quality: setup
 	$(BIN)/python -m benchmarks.starter_quality
 

@@ -4,8 +4,9 @@
     python -m benchmarks.starter_quality --base build/transformer/starter --count 24 --judge-minutes 5
 
 Reconstruction by style, whether prompts and edits are obeyed in the eyes of a judge that was taught with renders alone
-(see `attribute_judge.py`), the captioner and CLIP, and the size of all weights. Pictures are drawn by the product's own
-sampler and kept, so a run that was stopped goes on; figures are kept as JSON beside them.
+(see `attribute_judge.py`), how well the examples are learned (`starter_loras.py`), the captioner and CLIP, and the size
+of all weights. Pictures are drawn by the product's own sampler and kept, as are the examples' runs: what was stopped
+goes on. Figures are kept as JSON beside them.
 """
 
 import argparse
@@ -30,6 +31,7 @@ from rich.table import Table
 
 from benchmarks.attribute_judge import FIELDS, AttributeJudge, Pixels, shown
 from benchmarks.attribute_school import ready_judge
+from benchmarks.starter_loras import SUBJECTS, Learned, learned, train
 from likeness import durable
 from likeness.catalog import resolve_base
 from likeness.config.hardware import HardwareConfig
@@ -48,6 +50,8 @@ from starter_recipe.world import Picture, caption, read, render
 SERIES, FIRST_PAIR = 80_000_000, 2_400_000  # seeds and numbers that no training takes
 COUNT = 500
 EDIT_SHARE = 0.5  # so many edits for each prompt
+LORA_SHARE = 15  # so many prompts for each that is drawn with a LoRA
+PARTS = ("reconstruction", "prompts", "edits", "loras", "companions", "sizes")
 LEAST_UNCHANGED = 0.2  # of the picture, for its unchanged region to be measured
 PACKAGE = Path(__file__).parent.parent / "likeness"
 WEIGHTS = ("starter", "starter-distilled", "companions")  # folders of PACKAGE
@@ -59,6 +63,7 @@ GOALS = {
     "expression": 75,
 }
 EDIT_GOAL, UNCHANGED_GOAL, WORST_STYLE_GOAL, ALL_STYLES_GOAL, SIZE_GOAL = 85, 26, 25, 32, 90
+TRAIT_GOAL, CONTROL_GOAL = 80, 90
 
 
 @dataclass(frozen=True)
@@ -207,6 +212,35 @@ def measure_edits(studio: Studio, judge: AttributeJudge, count: int) -> list[Row
     return rows
 
 
+def measure_loras(studio: Studio, judge: AttributeJudge, count: int) -> list[Row]:
+    """How well each example subject is learned, what it does to prompts without it, and what too many epochs do."""
+    rows: list[Row] = []
+    for subject in track(SUBJECTS, "LoRAs", transient=True):
+        run = train(subject, studio.folder / "loras", studio.threads)
+        pictures = studio.folder / "loras" / "drawn" / run.name
+        rows += lora_rows(learned(subject, run, studio.card, studio.family, judge, pictures, count))
+    return rows
+
+
+def lora_rows(found: Learned) -> list[Row]:
+    """At the best epoch, with goals, and at the last one, which is far too late."""
+    rows: list[Row] = []
+    others = max(1, found.pictures // 2)
+    for look, trait, control in ((found.best, TRAIT_GOAL, CONTROL_GOAL), (found.looks[-1], None, None)):
+        where = f"{found.subject.file.stem}, epoch {look.epoch}"
+        for what, share, pictures, goal, ceiling in (
+            ("trait there", look.most, found.pictures, trait, found.most_at_best),
+            ("all of its parts", look.every, found.pictures, None, None),
+            ("the rest of the prompt", look.obeyed, found.pictures, None, found.obeyed_at_best),
+            ("controls unchanged", look.unchanged, others, control, None),
+            ("controls that show the trait", look.leak, others, None, None),
+        ):
+            at_best = None if ceiling is None else round(100 * ceiling, 1)
+            if what != "all of its parts" or share < look.most:
+                rows.append(Row(f"{where}: {what}", round(100 * share, 1), "%", pictures, goal, at_best))
+    return rows
+
+
 def measure_companions(count: int) -> list[Row]:
     """The captioner's and CLIP's figures, as their cards have them."""
     goals = {f"{f} named right": 90.0 for f in ("garment colour", "scene", "hair colour")}
@@ -292,6 +326,7 @@ def run(options: argparse.Namespace, console: Console) -> dict[str, dict[str, An
         "reconstruction": lambda: measure_reconstruction(studio),
         "prompts": lambda: measure_prompts(studio, judge(), options.count),
         "edits": lambda: measure_edits(studio, judge(), edits),
+        "loras": lambda: measure_loras(studio, judge(), max(2, options.count // LORA_SHARE)),
         "companions": lambda: measure_companions(min(300, options.count)),
         "sizes": measure_sizes,
     }
@@ -299,7 +334,7 @@ def run(options: argparse.Namespace, console: Console) -> dict[str, dict[str, An
         if name in parts and name != "sizes":
             continue
         rows = measures[name]()
-        facts = {"judge": judges[0].facts} if name in ("prompts", "edits") else {}
+        facts = {"judge": judges[0].facts} if name in ("prompts", "edits", "loras") else {}
         parts[name] = {**facts, "rows": [asdict(row) for row in rows]}
         durable.write_text(file, json.dumps(parts, indent=2) + "\n")
     console.print(table(parts))
@@ -313,7 +348,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--base", default="starter", help="the shipped one, or the folder of another (%(default)s)")
     parser.add_argument("--count", type=int, default=COUNT, help="prompts; half as many edits (%(default)s)")
-    parser.add_argument("--only", nargs="*", choices=("reconstruction", "prompts", "edits", "companions", "sizes"))
+    parser.add_argument("--only", nargs="*", choices=PARTS)
     parser.add_argument("--card", action="store_true", help="write the table into the base's model card")
     parser.add_argument("--anew", action="store_true", help="forget the figures, not the pictures")
     parser.add_argument("--folder", type=Path, default=Path("build/quality"), help="(%(default)s)")
