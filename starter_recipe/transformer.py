@@ -4,10 +4,9 @@
     python -m starter_recipe.transformer --vae build/vae/final --from likeness/starter --minutes 20
 
 Goes on from build/transformer/state.pt when it exists; `--from` starts with finished weights instead, and teaches the
-tokenizer the world's new words. The text encoder learns to read from texts alone first (`text_lessons.py`). The
-learning rate is constant and then falls over the last `--cooldown` share of the steps or minutes, so that a later run
-may raise them and go on. Takes a GPU where there is one: then workers write captions ahead, and the pool's latents stay
-in its memory.
+tokenizer the world's new words. The learning rate is constant and then falls over the last `--cooldown` share of the
+steps or minutes, so that a later run may raise them and go on. Takes a GPU where there is one: then workers write
+captions ahead, and the pool's latents stay in its memory.
 """
 
 import argparse
@@ -24,7 +23,6 @@ from starter_recipe.flow import draw_times, flow_loss, make_transformer
 from starter_recipe.pipeline import draw, export
 from starter_recipe.pool import Pool, build, join, pool_folder
 from starter_recipe.text import make_text_encoder, train_tokenizer
-from starter_recipe.text_lessons import teach
 from starter_recipe.training import (
     Clock,
     Journal,
@@ -52,9 +50,9 @@ def transformer_of(start: str) -> Flux2Transformer2DModel:
     return Flux2Transformer2DModel.from_pretrained(Path(start) / "transformer", torch_dtype=torch.float32)
 
 
-def prepare_text(out: Path, start: str, minutes: float) -> None:
+def prepare_text(out: Path, start: str) -> None:
     """Tokenizer and text encoder in `out`, unless they are there: new ones, or those in the folder `start` with the
-    world's new words. Where there are new words, the encoder learns to read them for so many minutes."""
+    world's new words."""
     if (out / "text_encoder").exists():
         return
     torch.manual_seed(0)
@@ -62,12 +60,10 @@ def prepare_text(out: Path, start: str, minutes: float) -> None:
         known = AutoTokenizer.from_pretrained(Path(start) / "tokenizer")
         tokenizer = extend_tokenizer(Path(start) / "tokenizer", out / "tokenizer")
         shipped = Qwen3ForCausalLM.from_pretrained(Path(start) / "text_encoder", dtype=torch.float32)
-        encoder, news = widened(shipped, known, tokenizer), tokenizer.get_vocab() != known.get_vocab()
+        encoder = widened(shipped, known, tokenizer)
     else:
-        tokenizer, news = train_tokenizer(out / "tokenizer"), True
+        tokenizer = train_tokenizer(out / "tokenizer")
         encoder = make_text_encoder(len(tokenizer))
-    if minutes and news:
-        teach(encoder, tokenizer, minutes, Journal(out / "reading.jsonl"))
     encoder.save_pretrained(out / "text_encoder.tmp")
     (out / "text_encoder.tmp").rename(out / "text_encoder")
 
@@ -180,17 +176,13 @@ def main() -> None:
     parser.add_argument("--average", type=float, default=0.999 if gpu else 0.997, help="decay of the averaged weights")
     parser.add_argument("--pictures", type=int, default=240_000 if gpu else 36_000, help="in the pool (%(default)s)")
     parser.add_argument("--pairs", type=int, default=96_000 if gpu else 12_000, help="in the pool (%(default)s)")
-    parser.add_argument(
-        "--reading", type=float, default=0.7 if gpu else 4,
-        help="minutes of text lessons before, where there are new words (%(default)s)",
-    )  # fmt: skip
     parser.add_argument("--replicas", type=int, default=0, help="processes; 0: one on a GPU, else two")
     parser.add_argument("--report", type=int, default=500 if gpu else 50, help="steps between reports and saves")
     parser.add_argument("--draw", type=int, default=4, help="reports between sheets of samples")
     parser.add_argument("--compile", action="store_true", help="compile the blocks: a minute, then faster on a GPU")
     args = parser.parse_args()
     out = Path(args.out)
-    prepare_text(out, args.start, args.reading)
+    prepare_text(out, args.start)
     keep_curve(out, "transformer", args.start)
     pool = pool_folder(out, args.vae)
     run_replicas(args.replicas, build, pool, args.vae, args.pictures, args.pairs)
