@@ -211,7 +211,7 @@ def test_pretraining_goes_on_from_weights_and_from_its_state(
     sheets: list[str] = []
     monkeypatch.setattr(transformer, "draw", lambda folder, path, device: sheets.append(path.name))
     run = ["--out", str(tmp_path), "--vae", str(toy_vae), "--from", str(toy), "--pictures", "48", "--pairs", "48"]
-    run += ["--batch", "2", "--report", "3", "--reading", "0.01"]
+    run += ["--batch", "2", "--report", "3"]
     started(transformer.main, *run, "--steps", "4")
     monkeypatch.setattr(Replicas, "workers", 2)  # as on a GPU: from here on, batches are made ahead
     started(transformer.main, *run, "--steps", "5")
@@ -233,7 +233,7 @@ def test_a_part_ends_when_its_minutes_are_over_and_counts_them(
     monkeypatch.setattr(pool, "CHUNK", 24)
     monkeypatch.setattr(transformer, "draw", lambda *_: None)
     run = ["--out", str(tmp_path), "--vae", str(toy_vae), "--from", str(toy), "--pictures", "48", "--pairs", "48"]
-    run += ["--batch", "1", "--report", "1000", "--minutes", "1000", "--reading", "0"]
+    run += ["--batch", "1", "--report", "1000", "--minutes", "1000"]
     for _ in range(2):
         started(transformer.main, *run, "--pause", "0.0001")
     assert torch.load(tmp_path / "state.pt", weights_only=True)["spent"] > 0
