@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from likeness.dataset.manifest import Example
@@ -31,14 +31,20 @@ def split(examples: Sequence[Example], count: int) -> list[Example]:
     copies: dict[str, list[str]] = defaultdict(list)  # picture -> ids of its examples
     for example in own:
         copies[example.sha256].append(example.id)
-    ranked = sorted(copies, key=lambda picture: (_rank(min(copies[picture])), picture))
+    chosen = drawn(copies, count)
+    return [replace(e, held_out=e.sha256 in chosen) if e.type == "train" else e for e in examples]
+
+
+def drawn(copies: Mapping[str, Sequence[str]], count: int) -> set[str]:
+    """Which contents to hold out, at most `count` examples of them. `copies`: the example ids of each content."""
+    ranked = sorted(copies, key=lambda content: (_rank(min(copies[content])), content))
     chosen: set[str] = set()
     left = count
-    for picture in ranked:
-        if len(copies[picture]) <= left:
-            chosen.add(picture)
-            left -= len(copies[picture])
-    return [replace(e, held_out=e.sha256 in chosen) if e.type == "train" else e for e in examples]
+    for content in ranked:
+        if len(copies[content]) <= left:
+            chosen.add(content)
+            left -= len(copies[content])
+    return chosen
 
 
 def _rank(example_id: str) -> str:

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from likeness import __version__, durable
 from likeness.config.hardware import HardwareConfig
 from likeness.config.voice import VoiceRunConfig
+from likeness.dataset.holdout import drawn
 from likeness.errors import Conflict, InputError, NotFound
 from likeness.service.voices import CONSENT, absolute, consent_of, now, recordings_in
 from likeness.service.workers import Worker
@@ -90,12 +91,14 @@ def prepare(config: VoiceRunConfig) -> PreparedVoice:
     if len({row["id"] for row in rows}) < len(rows):
         raise InputError(f"data.clips: two recordings in {clips} have the same name. Fix: rename one")
     notes: list[str] = []
-    if len(rows) > config.data.hold_out > 0 and len(rows) >= 3:
-        # By the recordings alone, whatever the seed: so runs on the same recordings can be compared.
-        order = sorted(rows, key=lambda r: hashlib.sha256(f"42/{r['sha256']}".encode()).digest())
-        for row in order[: min(config.data.hold_out, len(rows) - 2)]:
-            row["held_out"] = True
-    else:
+    if len(rows) > config.data.hold_out and len(rows) >= 3:
+        copies: dict[str, list[str]] = {}
+        for row in rows:
+            copies.setdefault(row["sha256"], []).append(row["id"])
+        chosen = drawn(copies, min(config.data.hold_out, len(rows) - 2))
+        for row in rows:
+            row["held_out"] = row["sha256"] in chosen
+    if not any(row["held_out"] for row in rows):
         notes.append("no recording is held out, so learning cannot be told from memorising")
     if missing:
         notes.append(f"{len(missing)} recordings get their text from {config.data.transcriber}; read it over")

@@ -176,6 +176,13 @@ def test_one_recording_is_held_out_the_same_every_time(clips: Path) -> None:
     assert prepared.learned == 2 and "no recording is held out" in prepared.notes[0]
 
 
+def test_copies_of_a_recording_are_learned_or_held_out_together(clips: Path) -> None:
+    for n in range(3):
+        (clips / f"{n}.wav").write_bytes(b"RIFF the same")
+    (held,) = [r["id"] for r in voice_runs.prepare(voice_runs.run_config(values(clips))).manifest if r["held_out"]]
+    assert held == "3"
+
+
 def test_a_run_goes_on_only_as_it_was_begun(clips: Path, tmp_path: Path) -> None:
     prepared = voice_runs.prepare(voice_runs.run_config(values(clips)))
     folder = voice_runs.start(prepared, tmp_path / "runs")
