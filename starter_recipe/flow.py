@@ -1,7 +1,6 @@
 """The starter's transformer, and flow matching with it: positions by shape, times and the loss."""
 
 import torch
-import torch.nn.functional as F
 from diffusers import Flux2Transformer2DModel
 from torch import Tensor, nn
 
@@ -71,9 +70,10 @@ def flow_loss(
     model: Flux2Transformer2DModel, text: Tensor, x0: Tensor, reference: Tensor | None, t: Tensor, noise: Tensor,
     size: Size,
 ) -> Tensor:  # fmt: skip
-    """Mean squared error of the velocity noise - x0 at x_t = (1 - t) x0 + t noise. x0: (B, tokens, channels)."""
+    """(B, tokens) squared error of the velocity noise - x0 at x_t = (1 - t) x0 + t noise. x0: (B, tokens, channels)."""
     mix = t[:, None, None]
-    return F.mse_loss(velocity(model, text, (1 - mix) * x0 + mix * noise, t, size, reference), noise - x0)
+    said = velocity(model, text, (1 - mix) * x0 + mix * noise, t, size, reference)
+    return (said - (noise - x0)).square().mean(-1)
 
 
 def draw_times(count: int, device: torch.device) -> Tensor:
