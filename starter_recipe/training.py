@@ -3,7 +3,9 @@
 import argparse
 import json
 import math
+import multiprocessing
 import os
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
@@ -156,8 +158,17 @@ def run_replicas(world: int, main: Callable[..., None], *args: Any) -> None:
 
 
 def _enter(rank: int, world: int, port: int, main: Callable[..., None], args: tuple[Any, ...]) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
     _run(Replicas(rank, world, port), main, args)
+
+
+def _end_with_parent() -> None:
+    """However it ends: a replica that goes on alone would write over the state of the training that is begun next."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _run(replicas: Replicas, main: Callable[..., None], args: tuple[Any, ...]) -> None:

@@ -1,11 +1,16 @@
 """What the trainings share: Muon, clocks, rates, work made ahead, and the tokenizer that goes on."""
 
 import argparse
+import os
+import subprocess
+import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from transformers import AutoTokenizer
@@ -55,6 +60,39 @@ def test_replicas_divide_rows_and_all_have_the_same_in_the_end(tmp_path: Path) -
     for count in (4, 3):
         first, second = (torch.load(tmp_path / f"{count}-{rank}.pt", weights_only=True) for rank in (0, 1))
         assert torch.equal(first, second)
+
+
+def beat(replicas: Replicas, folder: str) -> None:
+    """Touch a file of this replica's own until somebody ends the process."""
+    for n in range(600):
+        Path(folder, f"{replicas.rank}-{os.getpid()}").write_text(str(n))
+        time.sleep(0.1)
+
+
+@pytest.mark.long
+def test_replicas_end_with_their_parent_however_it_ends(tmp_path: Path) -> None:
+    code = (
+        f"from tests.starter_recipe.test_training import beat, run_replicas; run_replicas(2, beat, {str(tmp_path)!r})"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code])
+    try:
+        until(lambda: len(list(tmp_path.iterdir())) == 2)
+    finally:
+        parent.kill()
+        parent.wait()
+    pids = [int(path.name.partition("-")[2]) for path in tmp_path.iterdir()]
+    until(lambda: not any(alive(pid) for pid in pids))
+
+
+def until(true: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def alive(pid: int) -> bool:
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
 
 def clock(spent: float = 0.0, here: float = 0.0, step: int = 0, **options: float) -> Clock:
