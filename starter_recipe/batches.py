@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase, Qwen3ForCausalLM
 
-from starter_recipe.details import weights_of, weights_of_change
 from starter_recipe.drawings import Size, pair_of, picture_of
 from starter_recipe.pool import Pool, held_out
 from starter_recipe.text import embed, tokenize
@@ -33,7 +32,6 @@ class Order:
     rows: NDArray[np.int64]
     ids: NDArray[np.int64]
     mask: NDArray[np.int64]
-    weights: NDArray[np.float32] | None  # of the tokens (B, tokens); of pairs they come from the latents
 
 
 class Orders:
@@ -55,9 +53,7 @@ class Orders:
     def order(self, kind: str, size: Size, rows: Sequence[int], rng: random.Random, dropout: float) -> Order:
         texts = ["" if rng.random() < dropout else self.text(kind, int(self.numbers[kind][size][r]), rng) for r in rows]
         ids, mask = tokenize(self.tokenizer, texts)
-        pictures = [picture_of(int(self.numbers[kind][size][r])) for r in rows] if kind == "pictures" else []
-        weights = np.stack([weights_of(p) for p in pictures]) if pictures else None
-        return Order(kind, size, np.array(rows), ids.numpy(), mask.numpy(), weights)
+        return Order(kind, size, np.array(rows), ids.numpy(), mask.numpy())
 
     def text(self, kind: str, number: int, rng: random.Random) -> str:
         """A caption, another one every time; or the pair's instruction."""
@@ -75,7 +71,6 @@ class Batch:
     text: Tensor  # (B, TEXT_TOKENS, 3 · width)
     x0: Tensor  # (B, tokens, channels)
     reference: Tensor | None  # the picture before the edit
-    weights: Tensor  # (B, tokens), of a mean of one: how much each counts
     size: Size
 
 
@@ -89,9 +84,4 @@ def batch_of(order: Order, pool: Pool, encoder: Qwen3ForCausalLM) -> Batch:
         latents = pool.latents[name][order.size]
         return latents[torch.from_numpy(order.rows).to(latents.device)].to(device).float()
 
-    x0, before = taken(name), taken("before") if order.kind == "pairs" else None
-    if order.weights is not None:
-        weights = torch.from_numpy(order.weights).to(device)
-    else:
-        weights = torch.ones(x0.shape[:2], device=device) if before is None else weights_of_change(before, x0)
-    return Batch(text, x0, before, weights, order.size)
+    return Batch(text, taken(name), taken("before") if order.kind == "pairs" else None, order.size)

@@ -1,6 +1,7 @@
 """The starter's transformer, and flow matching with it: positions by shape, times and the loss."""
 
 import torch
+import torch.nn.functional as F
 from diffusers import Flux2Transformer2DModel
 from torch import Tensor, nn
 
@@ -70,10 +71,9 @@ def flow_loss(
     model: Flux2Transformer2DModel, text: Tensor, x0: Tensor, reference: Tensor | None, t: Tensor, noise: Tensor,
     size: Size,
 ) -> Tensor:  # fmt: skip
-    """(B, tokens) squared error of the velocity noise - x0 at x_t = (1 - t) x0 + t noise. x0: (B, tokens, channels)."""
+    """Mean squared error of the velocity noise - x0 at x_t = (1 - t) x0 + t noise. x0: (B, tokens, channels)."""
     mix = t[:, None, None]
-    said = velocity(model, text, (1 - mix) * x0 + mix * noise, t, size, reference)
-    return (said - (noise - x0)).square().mean(-1)
+    return F.mse_loss(velocity(model, text, (1 - mix) * x0 + mix * noise, t, size, reference), noise - x0)
 
 
 def draw_times(count: int, device: torch.device) -> Tensor:

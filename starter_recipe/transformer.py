@@ -86,14 +86,13 @@ def held_out_losses(weights: Weights, orders: Orders, pool: Pool) -> dict[str, f
             wrong = torch.arange(count).roll(1)
             text, source = batch.text, batch.reference
             loss = flow_loss(weights.transformer, text, batch.x0, source, t, noise, order.size)
-            note(f"loss_{names[0]}", loss.mean(), order.size, count)
-            note(f"loss_{names[0]}_weighted", (loss * batch.weights).mean(), order.size, count)
+            note(f"loss_{names[0]}", loss, order.size, count)
             if source is None:
                 text = text[wrong]
             else:
                 source = source[wrong]
             loss = flow_loss(weights.transformer, text, batch.x0, source, t, noise, order.size)
-            note(f"loss_{names[1]}", loss.mean(), order.size, count)
+            note(f"loss_{names[1]}", loss, order.size, count)
     return {name: sum(v * n for v, n in rows) / sum(n for _, n in rows) for name, rows in sums.items()}
 
 
@@ -146,7 +145,6 @@ def train(replicas: Replicas, args: argparse.Namespace) -> None:
         times = draw_times(len(batch.x0), batch.x0.device)
         noise = torch.randn_like(batch.x0)
         loss = flow_loss(weights.transformer, batch.text, batch.x0, batch.reference, times, noise, batch.size)
-        loss = (loss * batch.weights).mean()
         loss.backward()
         factor = warm_level(progress, step - clock.first, WARM_UP, args.cooldown)
         decay = args.average if args.start else min(args.average, (step + 1) / (step + 20))
