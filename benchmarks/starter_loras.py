@@ -30,7 +30,7 @@ from starter_recipe.world.picture import HELD_OUT, can_hold
 
 SERIES = 90_000_000  # seeds that no training takes
 TOO_LONG = 3  # times the example's epochs
-LOOKED_AT = (0.3, 0.6, 1, TOO_LONG)  # times the example's epochs
+LOOKED_AT = (0.3, 0.6, 1, 1.5, 2, TOO_LONG)  # times the example's epochs
 Shot = tuple[Picture, str]  # what should be seen, and the prompt
 
 
@@ -126,6 +126,7 @@ class Look:
     every: float  # and all of them
     obeyed: float  # of all else that their prompts name
     unchanged: float  # of what the controls' prompts name: judged as in the base's own picture from the same noise
+    still_right: float  # the same of what the base's picture shows as asked: what it draws badly is judged at random
     leak: float  # controls that show a trait
 
 
@@ -141,8 +142,9 @@ class Learned:
 
     @property
     def best(self) -> Look:
-        """Most often the trait, of those within the example's own length; the earlier one of two."""
-        return max(self.looks[:-1], key=lambda look: (round(look.every + look.most, 3), -look.epoch))
+        """Most often the trait where it should be, and least where it should not; the earlier one of two, and never
+        the far too late one."""
+        return max(self.looks[:-1], key=lambda look: (round(look.most - look.leak, 3), -look.epoch))
 
 
 def train(subject: Subject, workspace: Path, threads: int | None) -> Path:
@@ -203,11 +205,17 @@ def learned(
         add_file(family.networks, checkpoint_path(run, epoch), name)
         set_strengths(family.networks, {name: 1.0})
         seen, after = judge.look(drawn(trials, epoch, "trigger")), judge.look(drawn(others, epoch, "control"))
-        kept = [a[f] == b[f] for a, b, (_, text) in zip(after, before, others, strict=True) for f in read(text)]
+        rows = [(a[f], b[f], v) for a, b, (_, text) in zip(after, before, others, strict=True)
+                for f, v in read(text).items()]  # fmt: skip
         held_out = {(f, v) for p, _ in trials for f, v in traits(p).items()}
         leaking = [any(eyes[f] == v for f, v in held_out) for eyes in after]
         most, every = traits_seen(seen, trials)
-        looks.append(Look(epoch, most, every, obeyed(seen, trials), share_of(kept), share_of(leaking)))
+        looks.append(
+            Look(
+                epoch, most, every, obeyed(seen, trials), share_of([a == b for a, b, _ in rows]),
+                share_of([a == b for a, b, asked in rows if b == asked]), share_of(leaking),
+            )
+        )  # fmt: skip
     set_strengths(family.networks, {})
     truth = judge.look([render(p, SERIES + i) for i, (p, _) in enumerate(trials)])
     return Learned(subject, count, looks, traits_seen(truth, trials)[0], obeyed(truth, trials))

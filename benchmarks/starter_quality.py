@@ -233,6 +233,7 @@ def lora_rows(found: Learned) -> list[Row]:
             ("all of its parts", look.every, found.pictures, None, None),
             ("the rest of the prompt", look.obeyed, found.pictures, None, found.obeyed_at_best),
             ("controls unchanged", look.unchanged, others, control, None),
+            ("of them, what was right", look.still_right, others, None, None),
             ("controls that show the trait", look.leak, others, None, None),
         ):
             at_best = None if ceiling is None else round(100 * ceiling, 1)

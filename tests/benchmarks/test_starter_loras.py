@@ -61,17 +61,24 @@ def test_a_picture_with_two_of_three_traits_shows_most_but_not_every_one() -> No
     assert obeyed(eyes, wanted) == pytest.approx(1 - 1 / named)
 
 
-LOOKS = (Look(3, 0.5, 0.5, 0.9, 0.99, 0), Look(10, 0.9, 0.8, 0.85, 0.95, 0.1), Look(30, 1, 1, 0.5, 0.6, 0.7))
+LOOKS = (
+    Look(3, 0.5, 0.5, 0.9, 0.99, 1, 0),
+    Look(10, 0.9, 0.8, 0.85, 0.95, 0.98, 0.1),
+    Look(20, 1, 0.8, 0.85, 0.95, 0.98, 0.3),
+    Look(30, 1, 1, 0.5, 0.6, 0.7, 0.7),
+)
 
 
-def test_the_best_epoch_is_none_of_the_far_too_late_ones_and_has_the_goals() -> None:
+def test_the_best_epoch_has_the_trait_where_it_should_be_alone_and_the_goals() -> None:
     found = Learned(SUBJECTS[0], 30, LOOKS, 0.97, 0.93)
     assert found.best.epoch == 10
-    assert replace(found, looks=(LOOKS[1], replace(LOOKS[1], epoch=11), LOOKS[2])).best.epoch == 10
+    assert replace(found, looks=(LOOKS[1], replace(LOOKS[1], epoch=11), LOOKS[3])).best.epoch == 10
+    assert replace(found, looks=(LOOKS[0], replace(LOOKS[3], leak=0))).best.epoch == 3  # never the last
     rows = {row.what: row for row in lora_rows(found)}
     assert rows["mika, epoch 10: trait there"].reached and rows["mika, epoch 10: trait there"].ceiling == 97
     assert rows["mika, epoch 10: all of its parts"].figure == 80
     assert rows["mika, epoch 10: controls unchanged"].reached
+    assert rows["mika, epoch 10: of them, what was right"].figure == 98
     assert rows["mika, epoch 30: controls that show the trait"].figure == 70
     assert rows["mika, epoch 30: trait there"].reached is None and "mika, epoch 30: all of its parts" not in rows
 
@@ -85,7 +92,7 @@ def test_a_lora_that_does_nothing_leaves_the_controls_as_they_are(
     judge, job, family = AttributeJudge(4), read_job(run_folder), open_base(run_folder)
     found = starter_loras.learned(SUBJECTS[0], run_folder, job.card, family, judge, tmp_path, 2)
     first, second = found.looks
-    assert first.epoch == 1 and second.epoch == 2 and first.unchanged == 1
+    assert first.epoch == 1 and second.epoch == 2 and first.unchanged == first.still_right == 1
     files = {path.parent.name: path.read_bytes() for path in tmp_path.glob("*/control-000.png")}
     assert files["epoch-000"] == files["epoch-001"] != files["epoch-002"]
     names = sorted(path.name for path in (tmp_path / "epoch-002").iterdir())
