@@ -43,7 +43,7 @@ def test_each_card_is_consistent(card: Card):
 
 
 def test_loras_of_a_base_run_on_its_distilled_sister():
-    for name in ("flux2-klein-base-4b", "flux2-klein-base-9b"):
+    for name in ("flux2-klein-base-4b", "flux2-klein-base-9b", "starter"):
         (sister,) = CARDS[name].runs_on
         assert CARDS[sister].distilled and CARDS[sister].parameters == CARDS[name].parameters
 
@@ -58,6 +58,15 @@ def test_found_by_name_or_repository_in_any_case():
 def test_the_starter_is_known_by_its_folder():
     assert resolve_base("starter").path == STARTER_FOLDER
     assert card_for_folder(STARTER_FOLDER / ".." / STARTER_FOLDER.name) is CARDS["starter"]
+
+
+def test_what_ships_says_of_itself_what_its_card_says():
+    for name in ("starter", "starter-distilled"):
+        card = resolve_base(name)
+        assert card.path is not None and card.download_bytes == 0 and card_for_folder(card.path) is card
+        facts = json.loads((card.path / "likeness.json").read_text())
+        assert {fact: list(v) if isinstance(v := getattr(card, fact), tuple) else v for fact in facts} == facts
+        assert json.loads((card.path / "model_index.json").read_text()).get("is_distilled", False) is card.distilled
 
 
 def test_a_full_size_folder(tmp_path: Path):

@@ -58,11 +58,22 @@ STARTER = replace(
     text_layers=(1, 2, 3),
     text_tokens=48,
     defaults={"train.batch_size": 10, "optim.learning_rate": 1e-3},
+    runs_on=("starter-distilled",),
     download_bytes=0,
 )
 
 CARDS = (
     STARTER,
+    replace(
+        STARTER,
+        **KLEIN_DISTILLED,
+        name="starter-distilled",
+        title="Likeness starter (distilled)",
+        path=STARTER_FOLDER.with_name("starter-distilled"),
+        good_for="drawing the starter's world in 4 steps, with LoRAs trained on it; training on it is discouraged",
+        pick="to look at a finished LoRA in a moment",
+        runs_on=(),
+    ),
     replace(
         KLEIN_BASE,
         name="flux2-klein-base-4b",

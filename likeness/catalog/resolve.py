@@ -13,7 +13,6 @@ from likeness.catalog.card import Card
 from likeness.catalog.cards import CARDS, FAMILIES
 from likeness.catalog.choose import with_parts
 from likeness.catalog.detect import check_kind, closest, look_into, plain
-from likeness.catalog.flux2 import STARTER_FOLDER
 from likeness.catalog.source import Choice, Source, cached_snapshot
 from likeness.errors import InputError
 
@@ -154,8 +153,8 @@ def _card_for_file(path: Path, near: Sequence[Path], choice: Choice) -> Card:
 def card_for_folder(folder: Path) -> Card:
     """The Card for a folder in diffusers layout. Raises InputError where it is not one, or of an unknown family."""
     folder = folder.resolve()
-    if folder == STARTER_FOLDER:
-        return CARDS["starter"]
+    if shipped := next((card for card in CARDS.values() if card.path == folder), None):
+        return shipped
     index = _read_json(
         _index_of(folder),
         f"base: {folder} is not a diffusers model folder; expected model_index.json in it, beside the folders "

@@ -86,8 +86,8 @@ STARTER = Size(
 )  # fmt: skip
 
 _BY_NAME = {
-    "starter": STARTER, "flux2-klein-base-4b": KLEIN_4B, "flux2-klein-4b": KLEIN_4B, "flux2-klein-base-9b": KLEIN_9B,
-    "flux2-klein-9b": KLEIN_9B, "flux2-dev": DEV, "sdxl": SDXL, "sd15": SD15,
+    "starter": STARTER, "starter-distilled": STARTER, "flux2-klein-base-4b": KLEIN_4B, "flux2-klein-4b": KLEIN_4B,
+    "flux2-klein-base-9b": KLEIN_9B, "flux2-klein-9b": KLEIN_9B, "flux2-dev": DEV, "sdxl": SDXL, "sd15": SD15,
 }  # fmt: skip
 _BY_FAMILY = {
     "flux3": FLUX3, "qwen_image": QWEN, "qwen_image_21": QWEN_21, "z_image": Z_IMAGE, "flux1": FLUX1, "krea2": KREA2,
