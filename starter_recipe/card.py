@@ -188,9 +188,9 @@ pipeline_tag: text-to-image
 ---
 # Likeness starter, distilled
 
-The starter, drawing in 4 steps without guidance instead of 16 with it, so about six times as fast. It has the starter's text
-encoder and VAE, and only the transformer differs, so LoRAs trained on the starter fit it. What it knows and how prompts
-are written is in the starter's own card. Train on the starter, not on this one.
+The starter, drawing in 4 steps without guidance instead of 16 with it, so about six times as fast. It has the
+starter's text encoder and VAE, and only the transformer differs, so LoRAs trained on the starter fit it. What it knows
+and how prompts are written is in the starter's own card. Train on the starter, not on this one.
 
 {call(DISTILLED_FACTS)}
 
