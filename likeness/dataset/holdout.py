@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from likeness.dataset.manifest import Example
@@ -28,15 +28,15 @@ def split(examples: Sequence[Example], count: int) -> list[Example]:
             f"data.hold_out: holding out {count} of {len(own)} examples leaves none to train on. "
             f"Choose at most {max(len(own) - 1, 0)}."
         )
-    copies: dict[str, list[str]] = defaultdict(list)  # picture -> ids of its examples
-    for example in own:
-        copies[example.sha256].append(example.id)
-    chosen = drawn(copies, count)
+    chosen = drawn([(e.id, e.sha256) for e in own], count)
     return [replace(e, held_out=e.sha256 in chosen) if e.type == "train" else e for e in examples]
 
 
-def drawn(copies: Mapping[str, Sequence[str]], count: int) -> set[str]:
-    """Which contents to hold out, at most `count` examples of them. `copies`: the example ids of each content."""
+def drawn(rows: Iterable[tuple[str, str]], count: int) -> set[str]:
+    """Which contents to hold out, at most `count` examples of them. `rows`: the id and the content of each example."""
+    copies: dict[str, list[str]] = defaultdict(list)  # content -> ids of its examples
+    for example_id, content in rows:
+        copies[content].append(example_id)
     ranked = sorted(copies, key=lambda content: (_rank(min(copies[content])), content))
     chosen: set[str] = set()
     left = count

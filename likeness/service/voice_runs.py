@@ -92,10 +92,7 @@ def prepare(config: VoiceRunConfig) -> PreparedVoice:
         raise InputError(f"data.clips: two recordings in {clips} have the same name. Fix: rename one")
     notes: list[str] = []
     if len(rows) > config.data.hold_out and len(rows) >= 3:
-        copies: dict[str, list[str]] = {}
-        for row in rows:
-            copies.setdefault(row["sha256"], []).append(row["id"])
-        chosen = drawn(copies, min(config.data.hold_out, len(rows) - 2))
+        chosen = drawn([(row["id"], row["sha256"]) for row in rows], min(config.data.hold_out, len(rows) - 2))
         for row in rows:
             row["held_out"] = row["sha256"] in chosen
     if not any(row["held_out"] for row in rows):
