@@ -11,7 +11,6 @@ change it are tuning seeds from then on, and others are sealed.
 
 import argparse
 import json
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -21,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.planted import CONDITIONS, Condition, make_dataset, write_settings
+from benchmarks.runs import trained
 from likeness import durable
 from likeness.errors import LikenessError
 from likeness.events import ProbesMeasured, read_events
@@ -85,20 +85,14 @@ def name_of(condition: Condition, seed: int) -> str:
 
 
 def train(condition: Condition, seed: int, place: Path, threads: int) -> Path:
-    """The folder of the finished run; goes on with one that was interrupted. Raises CalledProcessError."""
+    """The folder of the finished run; goes on with one that was interrupted. Raises RuntimeError."""
     name = name_of(condition, seed)
     data = place / "data" / f"{condition.data.replace(' ', '-')}-{seed}"
     if not data.is_dir():
         make_dataset(data, condition.data, seed)
     settings = place / "settings" / f"{name}.yaml"
     write_settings(settings, condition, seed, data.resolve(), name, threads)
-    run = place / "runs" / name
-    command = [sys.executable, "-m", "likeness", "train", str(settings), "--workspace", str(place / "runs"), "--json"]
-    resume = ["--resume"] if (run / "run.json").exists() else []
-    done = subprocess.run([*command, *resume], capture_output=True, text=True)
-    if done.returncode:
-        raise RuntimeError(f"{name}: {done.stdout[-500:]}{done.stderr[-500:]}")
-    return run
+    return trained(settings, place / "runs" / name)
 
 
 def judged(run: Path, place: Path, threads: int) -> dict[str, float]:

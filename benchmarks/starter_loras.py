@@ -7,22 +7,19 @@ has, with the trigger, and controls without. The attribute judge says what is se
 """
 
 import random
-import subprocess
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from torch import nn
 
 from benchmarks.attribute_judge import AttributeJudge, shown
-from likeness.catalog import Card
+from benchmarks.runs import trained
 from likeness.config.load import read_config
-from likeness.config.sampling import PromptConfig, SamplingConfig
-from likeness.families import Family
+from likeness.config.sampling import PromptConfig
 from likeness.lora.apply import add_file, set_strengths
-from likeness.sample.sampler import draw, encode_texts, save_png, settle
 from likeness.worker.epoch import checkpoint_path
 from starter_recipe.examples import EXAMPLES, MIKA
 from starter_recipe.world import Picture, caption, random_picture, read, render
@@ -32,6 +29,7 @@ SERIES = 90_000_000  # seeds that no training takes
 TOO_LONG = 3  # times the example's epochs
 LOOKED_AT = (0.3, 0.6, 1, 1.5, 2, TOO_LONG)  # times the example's epochs
 Shot = tuple[Picture, str]  # what should be seen, and the prompt
+Draw = Callable[[Path, PromptConfig], Image.Image]  # with what is worn, into a file, unless it is there
 
 
 @dataclass(frozen=True)
@@ -90,26 +88,27 @@ SUBJECTS = (
 )
 
 
-def shots(subject: Subject, count: int, seed: int = SERIES) -> Iterator[Shot]:
-    """Coloured squares with the subject, and their prompts; in scenes that none of its captions names, but where the
-    subject is itself a scene or the scene says nothing of it."""
+def shots(subject: Subject, count: int) -> list[Shot]:
+    """Coloured squares with the subject, and their prompts, in scenes that none of its captions names."""
     texts = [path.read_text() for path in sorted(subject.file.with_suffix("").glob("*.txt"))]
     known = {read(text).get("scene") for text in texts}
-    rng = random.Random(f"{subject.example} {seed}")
-    while count:
+    rng = random.Random(f"{subject.example} {SERIES}")
+    found: list[Shot] = []
+    while len(found) < count:
         p = random_picture(rng)
         shot = None if p.is_gray or p.scene in known else subject.draw(rng, p)
-        if shot is not None:
-            count -= 1
-            yield shot
+        found += [shot] if shot is not None else []
+    return found
 
 
-def controls(count: int, seed: int = SERIES) -> list[Shot]:
+def controls(count: int) -> list[Shot]:
     """Coloured squares of the world as the starter knows it, and all of them said."""
-    rng = random.Random(f"controls {seed}")
-    pictures = (random_picture(rng) for _ in iter(int, 1))
-    fitting = (p for p in pictures if not p.is_gray)
-    return [(p, caption(p, rng, omit=0)) for p, _ in zip(fitting, range(count), strict=False)]
+    rng = random.Random(f"controls {SERIES}")
+    found: list[Shot] = []
+    while len(found) < count:
+        p = random_picture(rng)
+        found += [] if p.is_gray else [(p, caption(p, rng, omit=0))]
+    return found
 
 
 def traits(p: Picture) -> dict[str, str]:
@@ -151,16 +150,10 @@ def train(subject: Subject, workspace: Path, threads: int | None) -> Path:
     """The folder of a finished run; goes on with one that was interrupted. Raises RuntimeError."""
     run = workspace / subject.file.stem
     epochs = TOO_LONG * read_config(subject.file).config.train.epochs
-    command = [sys.executable, "-m", "likeness", "train", str(subject.file), "--workspace", str(workspace), "--json"]
-    command += ["--set", f"train.epochs={epochs}", "--set", "train.sample_every=0"]
-    command += ["--set", f"hardware.threads={threads}"] if threads else []
     if checkpoint_path(run, epochs).exists():
         return run
-    resume = ["--resume"] if (run / "run.json").exists() else []
-    done = subprocess.run([*command, *resume], capture_output=True, text=True)
-    if done.returncode:
-        raise RuntimeError(f"{subject.example}: {done.stdout[-500:]}{done.stderr[-500:]}")
-    return run
+    own = [f"hardware.threads={threads}"] if threads else []
+    return trained(subject.file, run, [f"train.epochs={epochs}", "train.sample_every=0", *own])
 
 
 def share_of(flags: Sequence[bool]) -> float:
@@ -180,34 +173,32 @@ def obeyed(seen: Sequence[Mapping[str, str]], wanted: Sequence[Shot]) -> float:
 
 
 def learned(
-    subject: Subject, run: Path, card: Card, family: Family, judge: AttributeJudge, folder: Path, count: int
-) -> Learned:
-    """Draw and judge; pictures that are there already are not drawn again."""
-    trials, others = list(shots(subject, count)), controls(max(1, count // 2))
+    subject: Subject, run: Path, networks: Mapping[str, nn.Module], picture: Draw, judge: AttributeJudge, folder: Path,
+    count: int,
+) -> Learned:  # fmt: skip
+    """Draw with `picture` into `folder`, while `networks` wear each epoch in turn, and judge."""
+    trials, others = shots(subject, count), controls(max(1, count // 2))
+    held_out = {(f, v) for p, _ in trials for f, v in traits(p).items()}
     length = read_config(subject.file).config.train.epochs
     epochs = sorted({max(1, round(length * part)) for part in LOOKED_AT})
 
     def drawn(wanted: Sequence[Shot], epoch: int, kind: str) -> list[Image.Image]:
-        found: list[Image.Image] = []
-        for number, (_, text) in enumerate(wanted):
-            path = folder / f"epoch-{epoch:03d}" / f"{kind}-{number:03d}.png"
-            if not path.exists():
-                request = settle(PromptConfig(prompt=text, seed=number), SamplingConfig(), card)
-                save_png(path, draw(family, request, encode_texts(family, request)), request)
-            found.append(Image.open(path).convert("RGB"))
-        return found
+        place = folder / f"epoch-{epoch:03d}"
+        return [
+            picture(place / f"{kind}-{number:03d}.png", PromptConfig(prompt=text, seed=number))
+            for number, (_, text) in enumerate(wanted)
+        ]
 
-    set_strengths(family.networks, {})
+    set_strengths(networks, {})
     before = judge.look(drawn(others, 0, "control"))
     looks: list[Look] = []
     for epoch in epochs:
         name = f"{run.name}-{epoch}"
-        add_file(family.networks, checkpoint_path(run, epoch), name)
-        set_strengths(family.networks, {name: 1.0})
+        add_file(networks, checkpoint_path(run, epoch), name)
+        set_strengths(networks, {name: 1.0})
         seen, after = judge.look(drawn(trials, epoch, "trigger")), judge.look(drawn(others, epoch, "control"))
         rows = [(a[f], b[f], v) for a, b, (_, text) in zip(after, before, others, strict=True)
                 for f, v in read(text).items()]  # fmt: skip
-        held_out = {(f, v) for p, _ in trials for f, v in traits(p).items()}
         leaking = [any(eyes[f] == v for f, v in held_out) for eyes in after]
         most, every = traits_seen(seen, trials)
         looks.append(
@@ -216,6 +207,6 @@ def learned(
                 share_of([a == b for a, b, asked in rows if b == asked]), share_of(leaking),
             )
         )  # fmt: skip
-    set_strengths(family.networks, {})
+    set_strengths(networks, {})
     truth = judge.look([render(p, SERIES + i) for i, (p, _) in enumerate(trials)])
     return Learned(subject, count, looks, traits_seen(truth, trials)[0], obeyed(truth, trials))

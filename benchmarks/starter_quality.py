@@ -100,7 +100,7 @@ class Studio:
         return open_family(self.card, placement)
 
     def picture(self, path: Path, prompt: PromptConfig) -> Image.Image:
-        """Drawn with the base's own steps and guidance, or as it was drawn before."""
+        """Drawn with the base's own steps and guidance and with what it wears, or as it was drawn before."""
         if not path.exists():
             request = settle(prompt, SamplingConfig(), self.card)
             save_png(path, draw(self.family, request, encode_texts(self.family, request)), request)
@@ -219,7 +219,8 @@ def measure_loras(studio: Studio, judge: AttributeJudge, count: int) -> list[Row
     for subject in track(SUBJECTS, "LoRAs", transient=True):
         run = train(subject, studio.folder / "loras", studio.threads)
         pictures = studio.folder / "loras" / "drawn" / run.name
-        rows += lora_rows(learned(subject, run, studio.card, studio.family, judge, pictures, count))
+        networks = studio.family.networks
+        rows += lora_rows(learned(subject, run, networks, studio.picture, judge, pictures, count))
     return rows
 
 

@@ -12,10 +12,9 @@ import torch
 from benchmarks import starter_loras
 from benchmarks.attribute_judge import AttributeJudge, shown
 from benchmarks.starter_loras import SUBJECTS, Learned, Look, controls, obeyed, shots, traits, traits_seen
-from benchmarks.starter_quality import lora_rows
+from benchmarks.starter_quality import Studio, lora_rows
 from likeness.worker.training import read_job
 from starter_recipe.world import read
-from tests.benchmarks.conftest import open_base
 
 WANTED = {
     "character/mika": {"hair": "fins", "hair_colour": "mint", "emblem": "bolt"},
@@ -30,8 +29,8 @@ def test_prompts_show_the_trait_name_the_trigger_and_are_in_no_example(subject: 
     captions = [path.read_text().strip() for path in subject.file.with_suffix("").glob("*.txt")]
     assert captions
     trigger = {"mika": "mika_char", "radio": "orla_radio", "garden": "willow_garden", "glass": "glass_style"}
-    drawn = list(shots(subject, 60))
-    assert drawn == list(shots(subject, 60)) and len(drawn) == 60
+    drawn = shots(subject, 60)
+    assert drawn == shots(subject, 60) and len(drawn) == 60
     found: dict[str, str] = {}
     for p, text in drawn:
         assert traits(p) and trigger[subject.file.stem] in text and text not in captions
@@ -49,7 +48,7 @@ def test_controls_show_no_trait_and_say_what_they_show() -> None:
 
 
 def test_a_picture_with_two_of_three_traits_shows_most_but_not_every_one() -> None:
-    wanted = list(shots(SUBJECTS[0], 2))
+    wanted = shots(SUBJECTS[0], 2)
     eyes = [shown(p) for p, _ in wanted]
     assert traits_seen(eyes, wanted) == (1, 1) and obeyed(eyes, wanted) == 1
     eyes[0] = eyes[0] | {"emblem": "heart"}
@@ -89,13 +88,18 @@ def test_a_lora_that_does_nothing_leaves_the_controls_as_they_are(
     """Of the two epochs of the run, the first has no weight and the second far too much."""
     monkeypatch.setattr(starter_loras, "LOOKED_AT", (0.1, 0.2))
     torch.manual_seed(0)
-    judge, job, family = AttributeJudge(4), read_job(run_folder), open_base(run_folder)
-    found = starter_loras.learned(SUBJECTS[0], run_folder, job.card, family, judge, tmp_path, 2)
+    judge, base = AttributeJudge(4), read_job(run_folder).config.base
+
+    def learned() -> Learned:
+        studio = Studio(base, tmp_path / "studio", 1)
+        networks = studio.family.networks
+        return starter_loras.learned(SUBJECTS[0], run_folder, networks, studio.picture, judge, tmp_path, 2)
+
+    found = learned()
     first, second = found.looks
     assert first.epoch == 1 and second.epoch == 2 and first.unchanged == first.still_right == 1
     files = {path.parent.name: path.read_bytes() for path in tmp_path.glob("*/control-000.png")}
     assert files["epoch-000"] == files["epoch-001"] != files["epoch-002"]
     names = sorted(path.name for path in (tmp_path / "epoch-002").iterdir())
     assert names == ["control-000.png", "trigger-000.png", "trigger-001.png"]
-    again = starter_loras.learned(SUBJECTS[0], run_folder, job.card, open_base(run_folder), judge, tmp_path, 2)
-    assert again == found
+    assert learned() == found
