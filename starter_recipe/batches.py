@@ -14,6 +14,8 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase, Qwen3ForCausalLM
 
 from starter_recipe.drawings import Size, pair_of, picture_of
+from starter_recipe.fields import classes_of
+from starter_recipe.named import named_in, shown_in
 from starter_recipe.pool import Pool, held_out
 from starter_recipe.text import embed, tokenize
 from starter_recipe.world import SIZES, caption
@@ -25,13 +27,15 @@ EDIT_SHARE = 5 / 8  # which see two pictures and are this much smaller
 
 @dataclass(frozen=True)
 class Order:
-    """One batch to come: `rows` of the pool's arrays of this size, and the texts as ids and mask (B, TEXT_TOKENS)."""
+    """One batch to come: `rows` of the pool's arrays of this size, the texts as ids and mask (B, TEXT_TOKENS), and
+    `named` (B, fields): which attributes the finished picture should show, as `classes_of` has them."""
 
     kind: str  # pictures | pairs
     size: Size
     rows: NDArray[np.int64]
     ids: NDArray[np.int64]
     mask: NDArray[np.int64]
+    named: NDArray[np.int64]
 
 
 class Orders:
@@ -51,13 +55,21 @@ class Orders:
         return self.order(kind, size, rows, rng, CAPTION_DROPOUT)
 
     def order(self, kind: str, size: Size, rows: Sequence[int], rng: random.Random, dropout: float) -> Order:
-        texts = ["" if rng.random() < dropout else self.text(kind, int(self.numbers[kind][size][r]), rng) for r in rows]
+        numbers = [int(self.numbers[kind][size][row]) for row in rows]
+        texts = ["" if rng.random() < dropout else self.text(kind, number, rng) for number in numbers]
         ids, mask = tokenize(self.tokenizer, texts)
-        return Order(kind, size, np.array(rows), ids.numpy(), mask.numpy())
+        named = classes_of([self.named(kind, n, text) for n, text in zip(numbers, texts, strict=True)])
+        return Order(kind, size, np.array(rows), ids.numpy(), mask.numpy(), named.numpy())
 
     def text(self, kind: str, number: int, rng: random.Random) -> str:
         """A caption, another one every time; or the pair's instruction."""
         return pair_of(number)[2] if kind == "pairs" else caption(picture_of(number), rng)
+
+    def named(self, kind: str, number: int, text: str) -> dict[str, str]:
+        """What the text names; with an instruction all that its source shows and it does not change, too."""
+        if not text:
+            return {}
+        return shown_in(pair_of(number)[1]) if kind == "pairs" else named_in(text)
 
     def held_out(self, kind: str) -> list[Order]:
         """The pictures or pairs that are never trained on, one order for each size that has any."""

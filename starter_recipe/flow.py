@@ -70,10 +70,13 @@ def velocity(
 def flow_loss(
     model: Flux2Transformer2DModel, text: Tensor, x0: Tensor, reference: Tensor | None, t: Tensor, noise: Tensor,
     size: Size,
-) -> Tensor:  # fmt: skip
-    """Mean squared error of the velocity noise - x0 at x_t = (1 - t) x0 + t noise. x0: (B, tokens, channels)."""
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """Mean squared error of the velocity noise - x0 at x_t = (1 - t) x0 + t noise, and the x0 that the model guesses
+    there. x0: (B, tokens, channels)."""
     mix = t[:, None, None]
-    return F.mse_loss(velocity(model, text, (1 - mix) * x0 + mix * noise, t, size, reference), noise - x0)
+    x = (1 - mix) * x0 + mix * noise
+    v = velocity(model, text, x, t, size, reference)
+    return F.mse_loss(v, noise - x0), x - mix * v
 
 
 def draw_times(count: int, device: torch.device) -> Tensor:

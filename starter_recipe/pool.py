@@ -1,5 +1,6 @@
 """Renders of the world, encoded once and kept by shape: the latents that the transformer is pretrained on."""
 
+import argparse
 import hashlib
 import json
 from functools import partial
@@ -12,7 +13,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from starter_recipe.drawings import Pixels, Size, draw_pairs, draw_pictures, indices_of, name_of, spans
-from starter_recipe.training import Replicas, ahead
+from starter_recipe.training import Replicas, ahead, on_gpu
 from starter_recipe.vae_model import encode
 from starter_recipe.world import SIZES
 
@@ -40,6 +41,13 @@ def encoder_identity(vae_folder: str | Path) -> str:
 def pool_folder(out: Path, vae_folder: str) -> Path:
     """Named by what encodes, so that latents of another VAE are never taken for its own."""
     return out / f"pool-{encoder_identity(vae_folder)}"
+
+
+def pool_options(parser: argparse.ArgumentParser) -> None:
+    """How large it should be; what is there already is kept."""
+    gpu = on_gpu()
+    parser.add_argument("--pictures", type=int, default=240_000 if gpu else 160_000, help="in the pool (%(default)s)")
+    parser.add_argument("--pairs", type=int, default=96_000 if gpu else 30_000, help="in the pool (%(default)s)")
 
 
 class Pool:

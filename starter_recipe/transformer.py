@@ -21,7 +21,8 @@ from starter_recipe.batches import Order, Orders, batch_of
 from starter_recipe.drawings import Size
 from starter_recipe.flow import draw_times, flow_loss, make_transformer
 from starter_recipe.pipeline import draw, export
-from starter_recipe.pool import Pool, build, join, pool_folder
+from starter_recipe.pool import Pool, build, join, pool_folder, pool_options
+from starter_recipe.reader import asked_loss, open_reader
 from starter_recipe.text import make_text_encoder, train_tokenizer
 from starter_recipe.training import (
     Clock,
@@ -85,13 +86,13 @@ def held_out_losses(weights: Weights, orders: Orders, pool: Pool) -> dict[str, f
             t, noise = fixed_draw(order, batch.x0)
             wrong = torch.arange(count).roll(1)
             text, source = batch.text, batch.reference
-            loss = flow_loss(weights.transformer, text, batch.x0, source, t, noise, order.size)
+            loss, _ = flow_loss(weights.transformer, text, batch.x0, source, t, noise, order.size)
             note(f"loss_{names[0]}", loss, order.size, count)
             if source is None:
                 text = text[wrong]
             else:
                 source = source[wrong]
-            loss = flow_loss(weights.transformer, text, batch.x0, source, t, noise, order.size)
+            loss, _ = flow_loss(weights.transformer, text, batch.x0, source, t, noise, order.size)
             note(f"loss_{names[1]}", loss, order.size, count)
     return {name: sum(v * n for v, n in rows) / sum(n for _, n in rows) for name, rows in sums.items()}
 
@@ -118,16 +119,19 @@ def train(replicas: Replicas, args: argparse.Namespace) -> None:
         weights.load(state)
         step, spent = state["step"], state["spent"]
     clock, journal = Clock(args, step, spent), Journal(out / "curve.jsonl")
-    smooth, orders = {"pictures": Smooth(), "pairs": Smooth()}, Orders(tokenizer, pool, args.batch, replicas.rank)
+    smooth = {name: Smooth() for name in ("pictures", "pairs", "asked")}
+    orders = Orders(tokenizer, pool, args.batch, replicas.rank)
+    reader = open_reader(Path(args.reader), replicas.device) if args.ask else None
     began, samples, reports = time.time(), 0, 0
 
     def report() -> None:
         weights.use(weights.average)
         losses = held_out_losses(weights, orders, pool)
         rate = samples * replicas.world / (time.time() - began)
+        asked = {"asked": float(smooth["asked"])} if reader else {}
         journal.write(
             **clock.told(step), batch=args.batch * replicas.world,
-            machine=replicas.machine, images_per_second=rate, train=float(smooth["pictures"]), **losses,
+            machine=replicas.machine, images_per_second=rate, train=float(smooth["pictures"]), **asked, **losses,
         )  # fmt: skip
         export(out / "starter", args.vae, weights.transformer, weights.encoder, tokenizer)
         weights.use(weights.masters)
@@ -144,13 +148,18 @@ def train(replicas: Replicas, args: argparse.Namespace) -> None:
         batch = batch_of(order, pool, weights.encoder)
         times = draw_times(len(batch.x0), batch.x0.device)
         noise = torch.randn_like(batch.x0)
-        loss = flow_loss(weights.transformer, batch.text, batch.x0, batch.reference, times, noise, batch.size)
+        loss, guess = flow_loss(weights.transformer, batch.text, batch.x0, batch.reference, times, noise, batch.size)
+        smooth[order.kind].add(loss)
+        if reader is not None:
+            named = torch.from_numpy(order.named).to(replicas.device)
+            asked = asked_loss(reader, guess, times, named, batch.size)
+            smooth["asked"].add(asked)
+            loss = loss + args.ask * asked
         loss.backward()
         factor = warm_level(progress, step - clock.first, WARM_UP, args.cooldown)
         decay = args.average if args.start else min(args.average, (step + 1) / (step + 20))
         weights.step(factor, decay)
         step, samples = step + 1, samples + len(batch.x0)
-        smooth[order.kind].add(loss)
         if replicas.leads and step % args.report == 0:
             reports += 1
             report()
@@ -174,8 +183,9 @@ def main() -> None:
     )
     parser.add_argument("--rate", type=float, default=0.02, help="Muon's learning rate; AdamW's is a tenth")
     parser.add_argument("--average", type=float, default=0.999 if gpu else 0.997, help="decay of the averaged weights")
-    parser.add_argument("--pictures", type=int, default=240_000 if gpu else 36_000, help="in the pool (%(default)s)")
-    parser.add_argument("--pairs", type=int, default=96_000 if gpu else 12_000, help="in the pool (%(default)s)")
+    parser.add_argument("--ask", type=float, default=0, help="weight of what the reader says; 0: it is not asked")
+    parser.add_argument("--reader", default="build/reader/state.pt", help="taught by starter_recipe.reader")
+    pool_options(parser)
     parser.add_argument("--replicas", type=int, default=0, help="processes; 0: one on a GPU, else two")
     parser.add_argument("--report", type=int, default=500 if gpu else 50, help="steps between reports and saves")
     parser.add_argument("--draw", type=int, default=4, help="reports between sheets of samples")

@@ -1,0 +1,227 @@
+"""A network that reads the world's attributes from noisy latents, and the loss it gives: do pictures say what was said?
+
+    python -m starter_recipe.reader --vae likeness/starter/vae --minutes 24
+    python -m starter_recipe.transformer … --ask 0.05
+
+The flow loss says little about small things: at times where the text decides, nearly all of it is where things stand,
+which nobody can know. So the pretraining may also ask this reader what it makes of the picture that the transformer
+has in mind. It is taught with renders of the transformer's pool; the judge of the quality table is another network,
+taught in pixels and with other renders, which no training asks.
+
+Goes on from build/reader/state.pt when it exists.
+"""
+
+import argparse
+import random
+import time
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from starter_recipe.drawings import Size, pair_of, picture_of
+from starter_recipe.fields import COUNTS, FIELDS, UNKNOWN, classes_of, loss_of
+from starter_recipe.flow import CHANNELS, TOKEN
+from starter_recipe.named import shown_in
+from starter_recipe.pool import Pool, build, held_out, join, pool_folder, pool_options
+from starter_recipe.training import Clock, Journal, Replicas, Smooth, on_gpu, run_replicas, save_state, warm_level
+from starter_recipe.world import SIZES
+
+WIDTH = 64  # of the first layers
+CELLS = 4  # rows and columns that a picture of any shape is summed up in
+TAUGHT_NOISE = 0.6  # the most that a lesson adds
+EXAM_NOISE = 0.2
+ASKED_NOISE = 0.5  # the most that a guess gets before it is read
+LEAST_TIME = 0.5  # guesses at earlier times hold what the noisy picture showed already
+WARM_UP, COOLDOWN = 100, 0.6
+
+
+class Reader(nn.Module):
+    """Noisy latents (B, tokens, CHANNELS) and their levels of noise (B,) to the logits of each field, as in FIELDS."""
+
+    def __init__(self, width: int = WIDTH):
+        super().__init__()
+        self.features = nn.Sequential(
+            _stage(CHANNELS // 4 + 1, width),
+            _Residual(width),
+            _Residual(width),
+            _stage(width, 2 * width, stride=2),
+            *(_Residual(2 * width) for _ in range(3)),
+        )
+        self.hidden = nn.Linear(2 * width * CELLS**2, 6 * width)
+        self.heads = nn.Linear(6 * width, sum(COUNTS))
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, z: Tensor, level: Tensor, size: Size) -> tuple[Tensor, ...]:
+        x = functional.pixel_shuffle(z.mT.unflatten(2, (size[1] // TOKEN, size[0] // TOKEN)), 2)
+        if self.training:
+            x = _shifted(x)
+        told = level.to(x.dtype).view(-1, 1, 1, 1).expand(-1, 1, *x.shape[-2:])
+        x = torch.cat([x, told], 1).contiguous(memory_format=torch.channels_last)
+        x = functional.adaptive_avg_pool2d(self.features(x), CELLS).flatten(1)
+        x = functional.dropout(functional.silu(self.hidden(x)), 0.2, self.training)
+        return self.heads(x).split(COUNTS, dim=1)
+
+
+class _Residual(nn.Module):
+    def __init__(self, width: int):
+        super().__init__()
+        self.body = nn.Sequential(_stage(width, width), _stage(width, width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.body(x)
+
+
+def _stage(before: int, after: int, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(before, after, 3, stride, 1, bias=False), nn.BatchNorm2d(after), nn.SiLU())
+
+
+def _shifted(x: Tensor) -> Tensor:
+    """By one latent at most in each direction, its edges repeated."""
+    high, wide = x.shape[-2:]
+    dy, dx = torch.randint(0, 3, (2,)).tolist()
+    return functional.pad(x, (1, 1, 1, 1), mode="replicate")[..., dy : dy + high, dx : dx + wide]
+
+
+def noisy(x: Tensor, level: Tensor) -> Tensor:
+    """`x` (B, tokens, channels) with as much noise as flow matching has at the times `level` (B,)."""
+    mix = level[:, None, None]
+    return (1 - mix) * x + mix * torch.randn_like(x)
+
+
+def asked_loss(reader: Reader, guess: Tensor, times: Tensor, named: Tensor, size: Size) -> Tensor:
+    """Mean cross entropy of what the reader sees in a guess of the finished picture (B, tokens, channels), over the
+    attributes that were `named` (B, fields) and the rows whose time (B,) is late enough; 0 without any.
+
+    Noise is added first: what a network reads through noise is what can be seen, not a pattern made to please it.
+    Clark et al. (2309.17400) and Xu et al. (2304.05977) train text-to-image models on such losses of one guess.
+    """
+    rows = times > LEAST_TIME
+    if not bool((named[rows] != UNKNOWN).any()):
+        return guess.new_zeros(())
+    level = ASKED_NOISE * torch.rand(int(rows.sum()), device=guess.device)
+    with torch.autocast(guess.device.type, torch.bfloat16):
+        logits = reader(noisy(guess[rows], level), level, size)
+    parts = [
+        functional.cross_entropy(part.float(), wanted, ignore_index=UNKNOWN, reduction="sum")
+        for part, wanted in zip(logits, named[rows].unbind(1), strict=True)
+    ]
+    return torch.stack(parts).sum() / (named[rows] != UNKNOWN).sum()
+
+
+def open_reader(path: Path, device: torch.device) -> Reader:
+    """To be asked, not to be taught."""
+    reader = Reader()
+    reader.load_state_dict(torch.load(path, weights_only=True, map_location=device)["reader"])
+    return reader.eval().requires_grad_(False).to(device)
+
+
+class Lessons:
+    """Pictures of the pool, and the two sides of its pairs, with what they show."""
+
+    def __init__(self, pool: Pool):
+        self.pool = pool
+        pictures, pairs = pool.numbers["pictures"], pool.numbers["pairs"]
+        sides = {s: [pair_of(int(i)) for i in pairs[s]] for s in SIZES}
+        self.labels = {
+            "pictures": {s: classes_of([shown_in(picture_of(int(i))) for i in pictures[s]]) for s in SIZES},
+            "before": {s: classes_of([shown_in(before) for before, _, _ in sides[s]]) for s in SIZES},
+            "after": {s: classes_of([shown_in(after) for _, after, _ in sides[s]]) for s in SIZES},
+        }
+        found = [(name, size, len(rows)) for name, by_size in self.labels.items() for size, rows in by_size.items()]
+        self.names = [(name, size) for name, size, _ in found]
+        self.counts = [count for _, _, count in found]
+
+    def batch(self, rng: random.Random, count: int) -> tuple[Tensor, Tensor, Size]:
+        """Latents, labels and size of pictures that are not held out."""
+        name, size = rng.choices(self.names, self.counts)[0]
+        total = len(self.labels[name][size])
+        return *self.rows(name, size, torch.tensor(rng.choices(range(held_out(size, total), total), k=count))), size
+
+    def rows(self, name: str, size: Size, rows: Tensor) -> tuple[Tensor, Tensor]:
+        latents = self.pool.latents[name][size]
+        return latents[rows.to(latents.device)].float(), self.labels[name][size][rows].to(latents.device)
+
+    def apart(self, name: str, size: Size) -> tuple[Tensor, Tensor]:
+        return self.rows(name, size, torch.arange(held_out(size, len(self.labels[name][size]))))
+
+
+@torch.no_grad()
+def examine(reader: Reader, lessons: Lessons, level: float) -> dict[str, float]:
+    """Share of right answers by field, on held-out pictures with so much noise."""
+    reader.eval()
+    right = {field: [0, 0] for field in FIELDS}
+    for size in SIZES:
+        x, labels = lessons.apart("pictures", size)
+        levels = torch.full((len(x),), level, device=x.device)
+        for field, part, wanted in zip(FIELDS, reader(noisy(x, levels), levels, size), labels.unbind(1), strict=True):
+            told = wanted != UNKNOWN
+            right[field][0] += int((part.argmax(1)[told] == wanted[told]).sum())
+            right[field][1] += int(told.sum())
+    reader.train()
+    return {f"read_{field}": good / told for field, (good, told) in right.items() if told}
+
+
+def train(replicas: Replicas, args: argparse.Namespace) -> None:
+    out, device = Path(args.out), replicas.device
+    lessons = Lessons(Pool(pool_folder(Path(args.pool), args.vae), device))
+    torch.manual_seed(0)
+    reader = Reader().to(device)
+    optimizer = torch.optim.AdamW(reader.parameters(), args.rate, weight_decay=0.02)
+    step, spent = 0, 0.0
+    if (out / "state.pt").exists():
+        state = torch.load(out / "state.pt", weights_only=True, map_location=device)
+        reader.load_state_dict(state["reader"])
+        optimizer.load_state_dict(state["optimizer"])
+        step, spent = state["step"], state["spent"]
+    clock, journal, smooth = Clock(args, step, spent), Journal(out / "curve.jsonl"), Smooth()
+
+    def report() -> None:
+        journal.write(
+            **clock.told(step), machine=replicas.machine, train=float(smooth), **examine(reader, lessons, 0.2)
+        )
+        kept = {"reader": reader.state_dict(), "optimizer": optimizer.state_dict()}
+        save_state(out / "state.pt", {**kept, "step": step, "spent": clock.spent})
+
+    told = time.time()
+    while (progress := clock.progress(step)) < 1 and not clock.pauses:
+        torch.manual_seed(step)
+        for group in optimizer.param_groups:
+            group["lr"] = args.rate * warm_level(progress, step - clock.first, WARM_UP, COOLDOWN)
+        x, labels, size = lessons.batch(random.Random(step), args.batch)
+        level = TAUGHT_NOISE * torch.rand(len(x), device=device)
+        with torch.autocast(device.type, torch.bfloat16):
+            logits = reader(noisy(x, level), level, size)
+        loss = loss_of(logits, labels)
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(reader.parameters(), 2.0)
+        optimizer.step()
+        smooth.add(loss)
+        step += 1
+        if time.time() - told > args.report:
+            report()
+            told = time.time()
+    report()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", default="build/reader")
+    parser.add_argument("--vae", default="build/vae/final")
+    parser.add_argument("--pool", default="build/transformer", help="the transformer's folder")
+    Clock.options(parser, steps=8000)
+    parser.add_argument("--batch", type=int, default=1024 if on_gpu() else 128, help="pictures (%(default)s)")
+    parser.add_argument("--rate", type=float, default=0.002, help="AdamW's")
+    parser.add_argument("--report", type=float, default=60, help="seconds between reports and saves")
+    pool_options(parser)
+    args = parser.parse_args()
+    folder = pool_folder(Path(args.pool), args.vae)
+    run_replicas(0, build, folder, args.vae, args.pictures, args.pairs)
+    join(folder, args.pictures, args.pairs)
+    run_replicas(1, train, args)
+
+
+if __name__ == "__main__":
+    main()
