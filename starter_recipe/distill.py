@@ -16,7 +16,6 @@ import random
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
@@ -28,7 +27,7 @@ from torch.nn import functional
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, Qwen3ForCausalLM
 
 from starter_recipe.drawings import Size, draw_pairs, indices_of, name_of, pair_of, picture_of, size_of, spans
-from starter_recipe.flow import CHANNELS, tokens_of, velocity
+from starter_recipe.flow import CHANNELS, Told, tokens_of, velocity, walk
 from starter_recipe.pipeline import FACTS, SHIFT, draw, export
 from starter_recipe.text import embed, tokenize
 from starter_recipe.training import (
@@ -59,23 +58,6 @@ def sigmas(steps: int) -> list[float]:
     """The times of the pipeline's steps, from 1 to 0."""
     even = [1 - k / steps for k in range(steps)]
     return [SHIFT * s / (1 + (SHIFT - 1) * s) for s in even] + [0.0]
-
-
-@dataclass(frozen=True)
-class Told:
-    """What a picture is drawn from."""
-
-    text: Tensor  # (B, TEXT_TOKENS, 3 · width)
-    size: Size
-    reference: Tensor | None  # (B, tokens, channels)
-
-
-def walk(model: Flux2Transformer2DModel, told: Told, x: Tensor, times: Sequence[float]) -> Tensor:
-    """From noise `x` through the times, without guidance."""
-    for now, after in pairwise(times):
-        t = torch.full((len(x),), now, device=x.device)
-        x = x + (after - now) * velocity(model, told.text, x, t, told.size, told.reference)
-    return x
 
 
 @torch.no_grad()

@@ -1,5 +1,9 @@
 """The starter's transformer, and flow matching with it: positions by shape, times and the loss."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from diffusers import Flux2Transformer2DModel
@@ -65,6 +69,23 @@ def velocity(
         return_dict=False,
     )[0]
     return out[:, : x.shape[1]].float()
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a picture is drawn from."""
+
+    text: Tensor  # (B, TEXT_TOKENS, 3 · width)
+    size: Size
+    reference: Tensor | None  # (B, tokens, channels)
+
+
+def walk(model: Flux2Transformer2DModel, told: Told, x: Tensor, times: Sequence[float]) -> Tensor:
+    """From noise `x` through the times, without guidance."""
+    for now, after in pairwise(times):
+        t = torch.full((len(x),), now, device=x.device)
+        x = x + (after - now) * velocity(model, told.text, x, t, told.size, told.reference)
+    return x
 
 
 def flow_loss(

@@ -15,11 +15,12 @@ from pathlib import Path
 
 import torch
 from diffusers import Flux2Transformer2DModel
+from torch import Tensor
 from transformers import AutoTokenizer, Qwen3ForCausalLM
 
 from starter_recipe.batches import Order, Orders, batch_of
 from starter_recipe.drawings import Size
-from starter_recipe.flow import draw_times, flow_loss, make_transformer
+from starter_recipe.flow import Told, draw_times, flow_loss, make_transformer, velocity, walk
 from starter_recipe.pipeline import draw, export
 from starter_recipe.pool import Pool, build, join, pool_folder, pool_options
 from starter_recipe.reader import asked_loss, open_reader
@@ -41,6 +42,7 @@ from starter_recipe.weights import Weights
 from starter_recipe.world.picture import SQUARE
 
 WARM_UP = 40  # steps
+OWN_STEPS, OWN_TIMES = 3, (0.55, 0.9)
 NO_END = 10**9
 
 
@@ -104,6 +106,17 @@ def fixed_draw(order: Order, x0: torch.Tensor) -> tuple[torch.Tensor, torch.Tens
     return t.to(x0.device), torch.randn(x0.shape, generator=generator).to(x0.device)
 
 
+def own_guess(model: Flux2Transformer2DModel, told: Told, noise: Tensor) -> tuple[Tensor, Tensor]:
+    """The finished picture that the model has in mind where its own steps from `noise` (B, tokens, channels) have led
+    it, and the times (B,) there. What it has not drawn by then it can only know from the text, as when it is used."""
+    early, late = OWN_TIMES
+    now = early + (late - early) * torch.rand(()).item()
+    with torch.no_grad():
+        x = walk(model, told, noise, torch.linspace(1, now, OWN_STEPS + 1).tolist())
+    times = torch.full((len(x),), now, device=x.device)
+    return x - now * velocity(model, told.text, x, times, told.size, told.reference), times
+
+
 def train(replicas: Replicas, args: argparse.Namespace) -> None:
     out = Path(args.out)
     tokenizer = AutoTokenizer.from_pretrained(out / "tokenizer")
@@ -119,7 +132,7 @@ def train(replicas: Replicas, args: argparse.Namespace) -> None:
         weights.load(state)
         step, spent = state["step"], state["spent"]
     clock, journal = Clock(args, step, spent), Journal(out / "curve.jsonl")
-    smooth = {name: Smooth() for name in ("pictures", "pairs", "asked")}
+    smooth = {name: Smooth() for name in ("pictures", "pairs", "asked", "asked_own")}
     orders = Orders(tokenizer, pool, args.batch, replicas.rank)
     reader = open_reader(Path(args.reader), replicas.device) if args.ask else None
     began, samples, reports = time.time(), 0, 0
@@ -128,7 +141,7 @@ def train(replicas: Replicas, args: argparse.Namespace) -> None:
         weights.use(weights.average)
         losses = held_out_losses(weights, orders, pool)
         rate = samples * replicas.world / (time.time() - began)
-        asked = {"asked": float(smooth["asked"])} if reader else {}
+        asked = {name: float(smooth[name]) for name in ("asked", "asked_own")} if reader else {}
         journal.write(
             **clock.told(step), batch=args.batch * replicas.world,
             machine=replicas.machine, images_per_second=rate, train=float(smooth["pictures"]), **asked, **losses,
@@ -148,12 +161,19 @@ def train(replicas: Replicas, args: argparse.Namespace) -> None:
         batch = batch_of(order, pool, weights.encoder)
         times = draw_times(len(batch.x0), batch.x0.device)
         noise = torch.randn_like(batch.x0)
-        loss, guess = flow_loss(weights.transformer, batch.text, batch.x0, batch.reference, times, noise, batch.size)
-        smooth[order.kind].add(loss)
+        own = reader is not None and args.own > 0 and order.kind == "pictures" and step % args.own == 0
+        if own:
+            guess, times = own_guess(weights.transformer, Told(batch.text, batch.size, batch.reference), noise)
+            loss = noise.new_zeros(())
+        else:
+            loss, guess = flow_loss(
+                weights.transformer, batch.text, batch.x0, batch.reference, times, noise, batch.size
+            )
+            smooth[order.kind].add(loss)
         if reader is not None:
             named = torch.from_numpy(order.named).to(replicas.device)
             asked = asked_loss(reader, guess, times, named, batch.size)
-            smooth["asked"].add(asked)
+            smooth["asked_own" if own else "asked"].add(asked)
             loss = loss + args.ask * asked
         loss.backward()
         factor = warm_level(progress, step - clock.first, WARM_UP, args.cooldown)
@@ -184,6 +204,9 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=0.02, help="Muon's learning rate; AdamW's is a tenth")
     parser.add_argument("--average", type=float, default=0.999 if gpu else 0.997, help="decay of the averaged weights")
     parser.add_argument("--ask", type=float, default=0, help="weight of what the reader says; 0: it is not asked")
+    parser.add_argument(
+        "--own", type=int, default=0, help="every so many steps it is asked where the model's own steps led; 0: never"
+    )
     parser.add_argument("--reader", default="build/reader/state.pt", help="taught by starter_recipe.reader")
     pool_options(parser)
     parser.add_argument("--replicas", type=int, default=0, help="processes; 0: one on a GPU, else two")

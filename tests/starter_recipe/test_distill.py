@@ -8,8 +8,8 @@ import torch
 
 from likeness.catalog import card_for_folder
 from starter_recipe import distill
-from starter_recipe.distill import STEPS, Teacher, Told, distillation_loss, sigmas, teacher_path, walk
-from starter_recipe.flow import CHANNELS, tokens_of
+from starter_recipe.distill import STEPS, Teacher, distillation_loss, sigmas, teacher_path
+from starter_recipe.flow import CHANNELS, Told, tokens_of, walk
 from starter_recipe.pipeline import TEXTS, open_pipeline, sampling
 from starter_recipe.text import embed, tokenize
 from starter_recipe.training import Replicas

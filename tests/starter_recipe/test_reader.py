@@ -143,9 +143,9 @@ def test_it_is_taught_goes_on_and_is_asked(
     rows = [json.loads(line) for line in (tmp_path / "reader" / "curve.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows] == [2, 3] and "read_scene" in rows[-1]
     run = [*made, "--out", str(tmp_path), "--from", str(toy), "--batch", "2", "--report", "10", "--steps", "4"]
-    started(transformer.main, *run, "--ask", "0.1", "--reader", str(tmp_path / "reader" / "state.pt"))
+    started(transformer.main, *run, "--ask", "0.1", "--own", "2", "--reader", str(tmp_path / "reader" / "state.pt"))
     row = json.loads((tmp_path / "curve.jsonl").read_text().splitlines()[-1])
-    assert row["asked"] > 1  # of a reader that knows nothing
+    assert row["asked"] > 1 and row["asked_own"] > 1  # of a reader that knows nothing
 
 
 def _alone(world, main, *args) -> None:
