@@ -88,16 +88,21 @@ def walk(model: Flux2Transformer2DModel, told: Told, x: Tensor, times: Sequence[
     return x
 
 
+def noised(x0: Tensor, noise: Tensor, t: Tensor) -> Tensor:
+    """x_t = (1 - t) x0 + t noise, of (B, tokens, channels) at times `t` (B,)."""
+    mix = t[:, None, None]
+    return (1 - mix) * x0 + mix * noise
+
+
 def flow_loss(
     model: Flux2Transformer2DModel, text: Tensor, x0: Tensor, reference: Tensor | None, t: Tensor, noise: Tensor,
     size: Size,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """Mean squared error of the velocity noise - x0 at x_t = (1 - t) x0 + t noise, and the x0 that the model guesses
+    """Mean squared error of the velocity noise - x0 at x_t, and the x0 that the model guesses
     there. x0: (B, tokens, channels)."""
-    mix = t[:, None, None]
-    x = (1 - mix) * x0 + mix * noise
+    x = noised(x0, noise, t)
     v = velocity(model, text, x, t, size, reference)
-    return F.mse_loss(v, noise - x0), x - mix * v
+    return F.mse_loss(v, noise - x0), x - t[:, None, None] * v
 
 
 def draw_times(count: int, device: torch.device) -> Tensor:

@@ -13,7 +13,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from starter_recipe.drawings import Pixels, Size, draw_pairs, draw_pictures, indices_of, name_of, spans
-from starter_recipe.training import Replicas, ahead, on_gpu
+from starter_recipe.training import Replicas, ahead, on_gpu, run_replicas
 from starter_recipe.vae_model import encode
 from starter_recipe.world import SIZES
 
@@ -46,8 +46,8 @@ def pool_folder(out: Path, vae_folder: str) -> Path:
 def pool_options(parser: argparse.ArgumentParser) -> None:
     """How large it should be; what is there already is kept."""
     gpu = on_gpu()
-    parser.add_argument("--pictures", type=int, default=240_000 if gpu else 160_000, help="in the pool (%(default)s)")
-    parser.add_argument("--pairs", type=int, default=96_000 if gpu else 30_000, help="in the pool (%(default)s)")
+    parser.add_argument("--pictures", type=int, default=240_000 if gpu else 36_000, help="in the pool (%(default)s)")
+    parser.add_argument("--pairs", type=int, default=96_000 if gpu else 12_000, help="in the pool (%(default)s)")
 
 
 class Pool:
@@ -92,6 +92,13 @@ def build(replicas: Replicas, folder: Path, vae_folder: str, pictures: int, pair
         }
         np.savez(folder / f"tmp-{replicas.rank}.npz", **arrays)
         (folder / f"tmp-{replicas.rank}.npz").rename(path(*job))
+
+
+def ready_pool(replicas: int, out: Path, args: argparse.Namespace) -> None:
+    """Filled and joined in the folder `out`, as the options of `pool_options` and `args.vae` say."""
+    folder = pool_folder(out, args.vae)
+    run_replicas(replicas, build, folder, args.vae, args.pictures, args.pairs)
+    join(folder, args.pictures, args.pairs)
 
 
 def _path(folder: Path, kind: str, span: range) -> Path:

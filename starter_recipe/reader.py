@@ -22,9 +22,9 @@ from torch.nn import functional
 
 from starter_recipe.drawings import Size, pair_of, picture_of
 from starter_recipe.fields import COUNTS, FIELDS, UNKNOWN, classes_of, loss_of
-from starter_recipe.flow import CHANNELS, TOKEN
+from starter_recipe.flow import CHANNELS, TOKEN, noised
 from starter_recipe.named import shown_in
-from starter_recipe.pool import Pool, build, held_out, join, pool_folder, pool_options
+from starter_recipe.pool import Pool, held_out, pool_folder, pool_options, ready_pool
 from starter_recipe.training import Clock, Journal, Replicas, Smooth, on_gpu, run_replicas, save_state, warm_level
 from starter_recipe.world import SIZES
 
@@ -86,8 +86,7 @@ def _shifted(x: Tensor) -> Tensor:
 
 def noisy(x: Tensor, level: Tensor) -> Tensor:
     """`x` (B, tokens, channels) with as much noise as flow matching has at the times `level` (B,)."""
-    mix = level[:, None, None]
-    return (1 - mix) * x + mix * torch.randn_like(x)
+    return noised(x, torch.randn_like(x), level)
 
 
 def asked_loss(reader: Reader, guess: Tensor, times: Tensor, named: Tensor, size: Size) -> Tensor:
@@ -217,9 +216,7 @@ def main() -> None:
     parser.add_argument("--report", type=float, default=60, help="seconds between reports and saves")
     pool_options(parser)
     args = parser.parse_args()
-    folder = pool_folder(Path(args.pool), args.vae)
-    run_replicas(0, build, folder, args.vae, args.pictures, args.pairs)
-    join(folder, args.pictures, args.pairs)
+    ready_pool(0, Path(args.pool), args)
     run_replicas(1, train, args)
 
 

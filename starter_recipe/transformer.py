@@ -22,7 +22,7 @@ from starter_recipe.batches import Order, Orders, batch_of
 from starter_recipe.drawings import Size
 from starter_recipe.flow import Told, draw_times, flow_loss, make_transformer, velocity, walk
 from starter_recipe.pipeline import draw, export
-from starter_recipe.pool import Pool, build, join, pool_folder, pool_options
+from starter_recipe.pool import Pool, pool_folder, pool_options, ready_pool
 from starter_recipe.reader import asked_loss, open_reader
 from starter_recipe.text import make_text_encoder, train_tokenizer
 from starter_recipe.training import (
@@ -141,7 +141,7 @@ def train(replicas: Replicas, args: argparse.Namespace) -> None:
         weights.use(weights.average)
         losses = held_out_losses(weights, orders, pool)
         rate = samples * replicas.world / (time.time() - began)
-        asked = {name: float(smooth[name]) for name in ("asked", "asked_own")} if reader else {}
+        asked = {name: float(smooth[name]) for name in ("asked", "asked_own") if smooth[name].value is not None}
         journal.write(
             **clock.told(step), batch=args.batch * replicas.world,
             machine=replicas.machine, images_per_second=rate, train=float(smooth["pictures"]), **asked, **losses,
@@ -161,7 +161,7 @@ def train(replicas: Replicas, args: argparse.Namespace) -> None:
         batch = batch_of(order, pool, weights.encoder)
         times = draw_times(len(batch.x0), batch.x0.device)
         noise = torch.randn_like(batch.x0)
-        own = reader is not None and args.own > 0 and order.kind == "pictures" and step % args.own == 0
+        own = args.own > 0 and order.kind == "pictures" and step % args.own == 0
         if own:
             guess, times = own_guess(weights.transformer, Told(batch.text, batch.size, batch.reference), noise)
             loss = noise.new_zeros(())
@@ -214,12 +214,14 @@ def main() -> None:
     parser.add_argument("--draw", type=int, default=4, help="reports between sheets of samples")
     parser.add_argument("--compile", action="store_true", help="compile the blocks: a minute, then faster on a GPU")
     args = parser.parse_args()
+    if args.own and not args.ask:
+        parser.error("--own: asks the reader. Fix: give --ask too")
+    if args.ask and not Path(args.reader).exists():
+        parser.error(f"--reader: there is no {args.reader}. Fix: teach one with python -m starter_recipe.reader")
     out = Path(args.out)
     prepare_text(out, args.start)
     keep_curve(out, "transformer", args.start)
-    pool = pool_folder(out, args.vae)
-    run_replicas(args.replicas, build, pool, args.vae, args.pictures, args.pairs)
-    join(pool, args.pictures, args.pairs)
+    ready_pool(args.replicas, out, args)
     run_replicas(args.replicas, train, args)
 
 

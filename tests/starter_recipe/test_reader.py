@@ -18,6 +18,7 @@ from starter_recipe.flow import tokens_of
 from starter_recipe.named import named_in, shown_in
 from starter_recipe.pool import Pool
 from starter_recipe.reader import Lessons, Reader, asked_loss, noisy
+from starter_recipe.training import run_replicas
 from starter_recipe.world import SIZES
 from starter_recipe.world.picture import SQUARE
 from tests.starter_recipe.test_pretraining import started
@@ -135,6 +136,7 @@ def test_it_is_taught_goes_on_and_is_asked(
     monkeypatch.setattr(transformer, "draw", lambda *_: None)
     made = ["--vae", str(toy_vae), "--pictures", "48", "--pairs", "48"]
     monkeypatch.setattr(reader, "run_replicas", _alone)
+    monkeypatch.setattr(pool, "run_replicas", _alone)
     with pytest.MonkeyPatch.context() as patch:
         for steps in ("2", "3"):
             call = ["reader", *made, "--pool", str(tmp_path), "--out", str(tmp_path / "reader"), "--batch", "4"]
@@ -150,6 +152,4 @@ def test_it_is_taught_goes_on_and_is_asked(
 
 def _alone(world, main, *args) -> None:
     """In this process."""
-    from starter_recipe.training import run_replicas
-
     run_replicas(1, main, *args)
