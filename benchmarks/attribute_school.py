@@ -31,7 +31,7 @@ from benchmarks.attribute_judge import (
 from likeness import durable
 from starter_recipe.drawings import Size
 from starter_recipe.fields import loss_of
-from starter_recipe.training import Muon, Replicas, Smooth, ahead, warm_level
+from starter_recipe.training import Muon, Replicas, Smooth, ahead, mixed, warm_level
 from starter_recipe.world import SIZES, random_picture, render
 
 FOLDER = Path("build/judge")
@@ -129,7 +129,7 @@ def teach(path: Path, minutes: float, width: int = 32, batch: int = 0, rate: flo
         if progress >= 1 and step:
             break
         x = roughened(pixel_values(images).to(device))
-        with torch.autocast(device.type, torch.bfloat16):
+        with mixed(device):
             logits = judge(x)
         loss = loss_of(logits, torch.from_numpy(labels).to(device))
         loss.backward()

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from benchmarks.judge import SCENES, SIDE, TIMES, TRAITS, UNKNOWN, Labels
+from starter_recipe.training import mixed
 from starter_recipe.world import Picture, random_picture, render
 from starter_recipe.world.picture import (
     EMBLEM_GARMENTS,
@@ -65,10 +66,9 @@ def renders(count: int, seed: int) -> tuple[np.ndarray, Labels]:
 
 
 @torch.no_grad()
-@torch.no_grad()
 def through_vae(vae: AutoencoderKLFlux2, x: Tensor, most_noise: float, draw: torch.Generator) -> Tensor:
     """Pictures as the base would draw them: decoded from latents that are a little off. `x`: (N, 3, H, W)."""
-    with torch.autocast("cpu", torch.bfloat16):  # faster, and finer than the noise
+    with mixed(torch.device("cpu")):  # faster, and finer than the noise
         z = vae.encode(x).latent_dist.mode().float()
         strength = most_noise * torch.rand((len(z), 1, 1, 1), generator=draw)
         z = z + strength * z.std() * torch.randn(z.shape, generator=draw)

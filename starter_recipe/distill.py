@@ -26,6 +26,7 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, Qwen3ForCausalLM
 
+from likeness.families.placement import best_dtype
 from starter_recipe.drawings import Size, draw_pairs, indices_of, name_of, pair_of, picture_of, size_of, spans
 from starter_recipe.flow import CHANNELS, Told, tokens_of, velocity, walk
 from starter_recipe.pipeline import FACTS, SHIFT, draw, export
@@ -94,8 +95,9 @@ def told_in(job: tuple[str, range]) -> dict[Size, tuple[list[str], np.ndarray | 
 class Teacher:
     def __init__(self, folder: Path, device: torch.device):
         self.transformer = Flux2Transformer2DModel.from_pretrained(folder / "transformer", torch_dtype=torch.float32)
-        self.transformer.eval().to(device, torch.bfloat16)
-        self.encoder = Qwen3ForCausalLM.from_pretrained(folder / "text_encoder", dtype=torch.bfloat16).eval().to(device)
+        self.transformer.eval().to(device, best_dtype(device))
+        self.encoder = Qwen3ForCausalLM.from_pretrained(folder / "text_encoder", dtype=best_dtype(device))
+        self.encoder.eval().to(device)
         self.tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder / "tokenizer")
         self.vae = AutoencoderKLFlux2.from_pretrained(folder / "vae", torch_dtype=torch.float32).eval().to(device)
         self.guidance = json.loads((folder / "likeness.json").read_text())["guidance"]

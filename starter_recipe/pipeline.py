@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from diffusers import AutoencoderKLFlux2, FlowMatchEulerDiscreteScheduler, Flux2KleinPipeline, Flux2Transformer2DModel
 from PIL import Image
+from torch import nn
 from transformers import PreTrainedTokenizerBase, Qwen3ForCausalLM
 
 from starter_recipe.drawings import PAIR_RENDERS, Size, pair_of
@@ -50,13 +51,13 @@ def export(
     folder: Path, vae_folder: str | Path, transformer: Flux2Transformer2DModel, encoder: Qwen3ForCausalLM,
     tokenizer: PreTrainedTokenizerBase, *, distilled: bool = False,
 ) -> None:  # fmt: skip
-    """Write a whole pipeline folder in the networks' precision (the VAE in fp16)."""
+    """Write a whole pipeline folder: the networks in bf16, whatever they were trained in, the VAE in fp16."""
     pipe = Flux2KleinPipeline(
         scheduler=FlowMatchEulerDiscreteScheduler(shift=SHIFT, use_dynamic_shifting=False),
         vae=AutoencoderKLFlux2.from_pretrained(vae_folder, torch_dtype=torch.float16),
-        text_encoder=encoder,
+        text_encoder=_rounded(Qwen3ForCausalLM(encoder.config), encoder),
         tokenizer=tokenizer,
-        transformer=transformer,
+        transformer=_rounded(Flux2Transformer2DModel(**transformer.config), transformer),
         is_distilled=distilled,
     )
     fresh = folder.with_name(folder.name + ".new")
@@ -69,6 +70,11 @@ def export(
     (fresh / "likeness.json").write_text(json.dumps(facts, indent=2) + "\n")
     shutil.rmtree(folder, ignore_errors=True)
     fresh.rename(folder)
+
+
+def _rounded(twin: nn.Module, model: nn.Module) -> nn.Module:
+    twin.load_state_dict(model.state_dict())
+    return twin.bfloat16()
 
 
 def open_pipeline(folder: Path, device: torch.device) -> Flux2KleinPipeline:

@@ -25,7 +25,17 @@ from starter_recipe.fields import COUNTS, FIELDS, UNKNOWN, classes_of, loss_of
 from starter_recipe.flow import CHANNELS, TOKEN, noised
 from starter_recipe.named import shown_in
 from starter_recipe.pool import Pool, held_out, pool_folder, pool_options, ready_pool
-from starter_recipe.training import Clock, Journal, Replicas, Smooth, on_gpu, run_replicas, save_state, warm_level
+from starter_recipe.training import (
+    Clock,
+    Journal,
+    Replicas,
+    Smooth,
+    mixed,
+    on_gpu,
+    run_replicas,
+    save_state,
+    warm_level,
+)
 from starter_recipe.world import SIZES
 
 WIDTH = 64  # of the first layers
@@ -100,7 +110,7 @@ def asked_loss(reader: Reader, guess: Tensor, times: Tensor, named: Tensor, size
     if not bool((named[rows] != UNKNOWN).any()):
         return guess.new_zeros(())
     level = ASKED_NOISE * torch.rand(int(rows.sum()), device=guess.device)
-    with torch.autocast(guess.device.type, torch.bfloat16):
+    with mixed(guess.device):
         logits = reader(noisy(guess[rows], level), level, size)
     parts = [
         functional.cross_entropy(part.float(), wanted, ignore_index=UNKNOWN, reduction="sum")
@@ -190,7 +200,7 @@ def train(replicas: Replicas, args: argparse.Namespace) -> None:
             group["lr"] = args.rate * warm_level(progress, step - clock.first, WARM_UP, COOLDOWN)
         x, labels, size = lessons.batch(random.Random(step), args.batch)
         level = TAUGHT_NOISE * torch.rand(len(x), device=device)
-        with torch.autocast(device.type, torch.bfloat16):
+        with mixed(device):
             logits = reader(noisy(x, level), level, size)
         loss = loss_of(logits, labels)
         optimizer.zero_grad()

@@ -29,6 +29,7 @@ from starter_recipe.training import (
     Smooth,
     ahead,
     keep_curve,
+    mixed,
     on_gpu,
     run_replicas,
     save_state,
@@ -126,7 +127,7 @@ def quality(vae: AutoencoderKLFlux2, images: Images) -> dict[str, float]:
     rows: dict[str, list[float]] = {}
     for styles, batch in images.held_out_batches():
         x = to_tensor(batch)
-        with torch.autocast(x.device.type, torch.bfloat16):
+        with mixed(x.device):
             found = psnr(reconstruct(vae, x), x).tolist()
         for style, value in zip(styles, found, strict=True):
             rows.setdefault(style, []).append(value)
@@ -138,7 +139,7 @@ def quality(vae: AutoencoderKLFlux2, images: Images) -> dict[str, float]:
 def loss_of(vae: AutoencoderKLFlux2, target: Tensor, extra: float) -> tuple[Tensor, Tensor]:
     """(what is trained on, mean absolute error). `extra`: noise on the latents, as a share of their spread, so that
     the decoder forgives what a diffusion model gets slightly wrong."""
-    with torch.autocast(target.device.type, torch.bfloat16):
+    with mixed(target.device):
         posterior = vae.encode(target).latent_dist
         mean, logvar = posterior.mean.float(), posterior.logvar.float()
         noise = extra * mean.detach().std((0, 2, 3), keepdim=True)

@@ -7,6 +7,8 @@ from diffusers import AutoencoderKLFlux2, Flux2KleinPipeline
 from numpy.typing import NDArray
 from torch import Tensor
 
+from starter_recipe.training import mixed
+
 ENCODER, DECODER, LATENTS, GROUPS = (16, 32, 64, 96), (16, 32, 64, 128), 16, 8
 
 
@@ -135,7 +137,7 @@ def hidden_kernels(vae: AutoencoderKLFlux2) -> list[Tensor]:
 def encode(vae: AutoencoderKLFlux2, images: NDArray | Tensor) -> Tensor:
     """(B, H, W, 3) uint8 to packed, normalised latents (B, H/16 * W/16, 64) float16, on the VAE's device."""
     x = to_tensor(torch.as_tensor(images).to(vae.device))  # carried over as bytes
-    with torch.autocast(x.device.type, torch.bfloat16):
+    with mixed(x.device):
         z = vae.encode(x).latent_dist.mode().float()
     z = Flux2KleinPipeline._patchify_latents(z)
     std = (vae.bn.running_var + vae.config.batch_norm_eps).sqrt()

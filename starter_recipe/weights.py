@@ -1,15 +1,16 @@
-"""Both networks in training: bf16 working copies, exact weights beside them, their running average, the optimizers."""
+"""Both networks in training: working copies, exact weights beside them, their running average, the optimizers."""
 
 import torch
 from diffusers import Flux2Transformer2DModel
 from torch import Tensor
 from transformers import Qwen3ForCausalLM
 
+from likeness.families.placement import best_dtype
 from starter_recipe.training import Muon, Replicas
 
 
 class Weights:
-    """bf16 working copies of both networks, fp32 masters, their average, and the optimizers."""
+    """Working copies of both networks, in bf16 where the hardware has it, fp32 masters, average, optimizers."""
 
     def __init__(
         self,
@@ -30,8 +31,9 @@ class Weights:
 
         # Before the networks are rounded.
         self.masters = [p.detach().float().clone().requires_grad_() for _, p in named()]
-        transformer.bfloat16()
-        encoder.bfloat16()
+        dtype = best_dtype(replicas.device)
+        transformer.to(dtype)
+        encoder.to(dtype)
         self.work = [p for _, p in named()]
         self.average = [m.detach().clone() for m in self.masters]
         hidden = [p.ndim == 2 and ("blocks." in n or ".layers." in n) for n, p in named()]

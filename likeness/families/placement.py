@@ -30,7 +30,7 @@ def choose_placement(hardware: HardwareConfig) -> Placement:
         raise InputError("hardware.offload: a CPU has no other memory to keep blocks in. Fix: leave it out")
     if device.type == "cpu" and hardware.precision == "fp16":
         raise InputError("hardware.precision: 'fp16' is too slow on a CPU to be of use. Fix: use 'bf16' or 'fp32'")
-    dtype = _best_dtype(device) if hardware.precision == "auto" else _DTYPES[hardware.precision]
+    dtype = best_dtype(device) if hardware.precision == "auto" else _DTYPES[hardware.precision]
     if dtype == torch.float32 and hardware.attention in HALF_ATTENTION:
         raise InputError(
             f"hardware.attention: '{hardware.attention}' computes in bf16 or fp16 alone. Fix: use another one, or "
@@ -45,7 +45,7 @@ def _best_device() -> str:
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
-def _best_dtype(device: torch.device) -> torch.dtype:
+def best_dtype(device: torch.device) -> torch.dtype:
     """bf16 where the hardware multiplies it, else fp32."""
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from starter_recipe.companions import LOG, WORK
-from starter_recipe.training import Journal, Muon, save_state
+from starter_recipe.training import Journal, Muon, mixed, save_state
 
 WARM_UP, COOLDOWN, FLOOR = 60, 0.4, 0.02  # steps; share of the time; of the rate
 AVERAGE = 0.995
@@ -104,7 +104,7 @@ def run(
         factor = min(1.0, (step - first_step + 1) / WARM_UP) * max(
             FLOOR, min(1.0, (course.minutes - spent) / (COOLDOWN * course.minutes))
         )
-        with torch.autocast("cpu", torch.bfloat16):
+        with mixed(torch.device("cpu")):
             loss = loss_of(step * course.batch)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(rest, 1.0)

@@ -10,14 +10,14 @@ import pytest
 import torch
 from diffusers import AutoencoderKLFlux2
 from safetensors.torch import load_file
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, Qwen3ForCausalLM
 
 from likeness.families.flux2 import token_ids
 from starter_recipe import pool, transformer, vae
 from starter_recipe.batches import EDIT_EVERY, Orders, batch_of
 from starter_recipe.drawings import PAIR_RENDERS, draw_pictures, indices_of, pair_of, picture_of, size_of
 from starter_recipe.flow import flow_loss, make_transformer, positions, tokens_of
-from starter_recipe.pipeline import open_pipeline, sampling
+from starter_recipe.pipeline import export, open_pipeline, sampling
 from starter_recipe.pool import Pool, held_out, pool_folder
 from starter_recipe.text import make_text_encoder
 from starter_recipe.training import Replicas
@@ -225,6 +225,23 @@ def test_pretraining_goes_on_from_weights_and_from_its_state(
     how = {**sampling(tmp_path / "starter"), "num_inference_steps": 2}
     (image,) = pipe(prompt="a fox on a farm", width=WIDE[0], height=WIDE[1], **how).images
     assert image.size == WIDE
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_weights_are_written_in_bf16_whatever_they_were_trained_in(
+    dtype: torch.dtype, toy: Path, toy_vae: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("starter_recipe.weights.best_dtype", lambda device: dtype)
+    encoder = Qwen3ForCausalLM.from_pretrained(toy / "text_encoder", dtype=torch.float32)
+    trained = Weights(transformer.transformer_of(str(toy)), encoder, 0.01, Replicas(0, 1, 0))
+    assert {p.dtype for p in trained.work} == {dtype}
+    tokenizer = AutoTokenizer.from_pretrained(toy / "tokenizer")
+    export(tmp_path / "starter", toy_vae, trained.transformer, trained.encoder, tokenizer)
+    for part in ("transformer/diffusion_pytorch_model", "text_encoder/model"):
+        there, before = (load_file(f / f"{part}.safetensors") for f in (tmp_path / "starter", toy))
+        assert {v.dtype for v in there.values()} == {torch.bfloat16}
+        assert all(torch.equal(v, before[k].bfloat16()) for k, v in there.items())
+    assert {p.dtype for p in trained.work} == {dtype}  # and trained on as they were
 
 
 def test_a_part_ends_when_its_minutes_are_over_and_counts_them(

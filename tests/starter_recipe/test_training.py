@@ -15,6 +15,7 @@ import pytest
 import torch
 from transformers import AutoTokenizer
 
+from starter_recipe import training
 from starter_recipe.text import embed, make_text_encoder, tokenize
 from starter_recipe.training import Clock, Muon, Replicas, ahead, orthogonalise, run_replicas, warm_cosine, warm_level
 from starter_recipe.vocabulary import continued, extend_tokenizer, merged, widened
@@ -30,6 +31,15 @@ def test_orthogonalised_matrices_have_equal_singular_values(shape: tuple[int, in
     assert values.min() > 0.5 and values.max() < 1.4
     alone = torch.cat([orthogonalise(one[None]) for one in g])
     assert torch.allclose(out, alone, atol=0.02)  # bf16
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_products_are_in_bf16_only_where_the_hardware_multiplies_it(
+    dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "best_dtype", lambda device: dtype)
+    with training.mixed(torch.device("cpu")):
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype
 
 
 def test_muon_takes_matrices_and_kernels_of_any_shapes_at_once() -> None:
