@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell that started this in the background had it so
     signal.signal(signal.SIGINT, signal.default_int_handler)
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the worker does: threads that spin take others' cores
+# More processes than cores: threads that spin, as the worker's do for a moment, would take others' cores.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("GOMP_SPINCOUNT", "0")
 
 
 @pytest.fixture(scope="session", autouse=True)
