@@ -9,7 +9,7 @@ TORCH_INDEX ?=
 DEMO   ?= runs
 JOBS   ?= 3
 
-.PHONY: setup demo test test-long screens check types bench learning scorecard-validation voice-quality starter starter-distilled starter-companions starter-examples starter-quality docs clean fuzz fuzz-api bench-large
+.PHONY: setup demo test test-long screens check types bench bench-waiting learning scorecard-validation voice-quality starter starter-distilled starter-companions starter-examples starter-quality docs clean fuzz fuzz-api bench-large
 setup: $(VENV)/.done
 
 $(VENV)/.done: pyproject.toml
@@ -45,6 +45,10 @@ check: setup
 # Training speed and memory beside a plain diffusers + peft loop.
 bench: setup
 	$(BIN)/python -m benchmarks.training
+
+# How a worker's threads should wait for one another: what it brings, and what it costs beside other work.
+bench-waiting: setup
+	$(BIN)/python -m benchmarks.waiting
 
 # How far the example's trait is learned, epoch by epoch, and how far it leaks.
 learning: setup

@@ -27,6 +27,7 @@ from likeness.config.run import RunConfig
 from likeness.errors import LikenessError, RunFailed
 from likeness.events import RunStarted, Stage, StepDone, read_events
 from likeness.service import runs
+from likeness.worker import WAITING
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "character" / "mika.yaml"
 SIDES = ("likeness", "plain")
@@ -127,8 +128,8 @@ def plain_job(config: RunConfig, card: Card, examples: Sequence[Any], plan: Plan
 
 def execute(command: Sequence[str], log: Path) -> tuple[float, int]:
     """Run a Python module to its end: (start in seconds since 1970, peak bytes). Raises RunFailed with its words."""
-    environment = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
-    environment.pop("LIKENESS_PARENT", None)
+    environment = {k: v for k, v in os.environ.items() if k not in ("LIKENESS_PARENT", *WAITING)}
+    environment["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
     with log.open("wb") as out:
         began = time.time()
         process = subprocess.Popen([sys.executable, "-m", *command], stdout=out, stderr=out, env=environment)

@@ -23,6 +23,7 @@ from rich.table import Table
 from benchmarks.training import EXAMPLE
 from likeness.events import SampleSaved, StepDone, read_events
 from likeness.service import runs
+from likeness.worker import WAITING
 
 WAYS = {
     "asleep": {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"},
@@ -48,7 +49,7 @@ def measure(way: dict[str, str], folder: Path, threads: int) -> Seconds:
     """One epoch of the example with its test pictures before and after."""
     overrides = ["train.epochs=1", "train.probe_every=0", "data.datasets.0.repeats=8", f"hardware.threads={threads}"]
     run = runs.start(runs.prepare(EXAMPLE, overrides), folder)
-    environment = {k: v for k, v in os.environ.items() if k not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")}
+    environment = {k: v for k, v in os.environ.items() if k not in WAITING}
     command = [sys.executable, "-m", "likeness.worker", "train", str(run)]
     subprocess.run(command, env=environment | way, check=True, capture_output=True)
     events = list(read_events(run / "events.jsonl"))

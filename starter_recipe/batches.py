@@ -15,6 +15,7 @@ from transformers import PreTrainedTokenizerBase, Qwen3ForCausalLM
 
 from starter_recipe.drawings import Size, pair_of, picture_of
 from starter_recipe.fields import classes_of
+from starter_recipe.flow import Told
 from starter_recipe.named import named_in, shown_in
 from starter_recipe.pool import Pool, held_out
 from starter_recipe.text import embed, tokenize
@@ -78,16 +79,8 @@ class Orders:
         return [self.order(kind, size, range(count), rng, 0) for size, count in apart.items() if count]
 
 
-@dataclass(frozen=True)
-class Batch:
-    text: Tensor  # (B, TEXT_TOKENS, 3 · width)
-    x0: Tensor  # (B, tokens, channels)
-    reference: Tensor | None  # the picture before the edit
-    size: Size
-
-
-def batch_of(order: Order, pool: Pool, encoder: Qwen3ForCausalLM) -> Batch:
-    """The order's latents and embedded texts, on the encoder's device."""
+def batch_of(order: Order, pool: Pool, encoder: Qwen3ForCausalLM) -> tuple[Told, Tensor]:
+    """What the model is told, its texts embedded, and the latents (B, tokens, channels), on the encoder's device."""
     device = encoder.device
     text = embed(encoder, torch.from_numpy(order.ids).to(device), torch.from_numpy(order.mask).to(device))
     name = "pictures" if order.kind == "pictures" else "after"
@@ -96,4 +89,4 @@ def batch_of(order: Order, pool: Pool, encoder: Qwen3ForCausalLM) -> Batch:
         latents = pool.latents[name][order.size]
         return latents[torch.from_numpy(order.rows).to(latents.device)].to(device).float()
 
-    return Batch(text, taken(name), taken("before") if order.kind == "pairs" else None, order.size)
+    return Told(text, order.size, taken("before") if order.kind == "pairs" else None), taken(name)

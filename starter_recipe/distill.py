@@ -16,6 +16,7 @@ import random
 import shutil
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -64,11 +65,11 @@ def sigmas(steps: int) -> list[float]:
 @torch.no_grad()
 def teacher_path(model: Flux2Transformer2DModel, told: Told, empty: Tensor, noise: Tensor, guidance: float) -> Tensor:
     """Where the teacher stands at the student's times, (B, STEPS + 1, tokens, channels): noise first."""
-    x, points = noise, [noise]
+    x, points, nothing = noise, [noise], replace(told, text=empty)
     for number, (now, after) in enumerate(pairwise(sigmas(TEACHER_STEPS)), start=1):
         t = torch.full((len(x),), now, device=x.device)
-        without = velocity(model, empty, x, t, told.size, told.reference)
-        v = without + guidance * (velocity(model, told.text, x, t, told.size, told.reference) - without)
+        without = velocity(model, nothing, x, t)
+        v = without + guidance * (velocity(model, told, x, t) - without)
         x = x + (after - now) * v
         if number % (TEACHER_STEPS // STEPS) == 0:
             points.append(x)
@@ -186,7 +187,7 @@ def distillation_loss(model: Flux2Transformer2DModel, told: Told, points: Tensor
     now, after = times[interval], times[interval + 1]
     wanted = (x - points[:, interval + 1]) / (now - after)
     t = torch.full((len(x),), now, device=x.device)
-    return functional.mse_loss(velocity(model, told.text, x, t, told.size, told.reference), wanted)
+    return functional.mse_loss(velocity(model, told, x, t), wanted)
 
 
 @torch.no_grad()

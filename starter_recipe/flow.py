@@ -52,13 +52,20 @@ def positions(size: Size, t: int) -> Tensor:
     return torch.cartesian_prod(torch.tensor([t]), torch.arange(height), torch.arange(width), torch.arange(1))
 
 
-def velocity(
-    model: Flux2Transformer2DModel, text: Tensor, x: Tensor, t: Tensor, size: Size, reference: Tensor | None = None
-) -> Tensor:
-    """What the model says at `x` (B, tokens, channels) and times `t` (B,), in float32; `reference` has x's size."""
-    tokens, ids = x, positions(size, IMAGE)
-    if reference is not None:
-        tokens, ids = torch.cat([x, reference], 1), torch.cat([ids, positions(size, REFERENCE)])
+@dataclass(frozen=True)
+class Told:
+    """What a picture is drawn from."""
+
+    text: Tensor  # (B, TEXT_TOKENS, 3 · width)
+    size: Size
+    reference: Tensor | None  # the picture before the edit, (B, tokens, channels)
+
+
+def velocity(model: Flux2Transformer2DModel, told: Told, x: Tensor, t: Tensor) -> Tensor:
+    """What the model says at `x` (B, tokens, channels) and times `t` (B,), in float32."""
+    tokens, ids, text = x, positions(told.size, IMAGE), told.text
+    if told.reference is not None:
+        tokens, ids = torch.cat([x, told.reference], 1), torch.cat([ids, positions(told.size, REFERENCE)])
     out = model(
         hidden_states=tokens.to(text.dtype),
         encoder_hidden_states=text,
@@ -71,20 +78,11 @@ def velocity(
     return out[:, : x.shape[1]].float()
 
 
-@dataclass(frozen=True)
-class Told:
-    """What a picture is drawn from."""
-
-    text: Tensor  # (B, TEXT_TOKENS, 3 · width)
-    size: Size
-    reference: Tensor | None  # (B, tokens, channels)
-
-
 def walk(model: Flux2Transformer2DModel, told: Told, x: Tensor, times: Sequence[float]) -> Tensor:
     """From noise `x` through the times, without guidance."""
     for now, after in pairwise(times):
         t = torch.full((len(x),), now, device=x.device)
-        x = x + (after - now) * velocity(model, told.text, x, t, told.size, told.reference)
+        x = x + (after - now) * velocity(model, told, x, t)
     return x
 
 
@@ -95,13 +93,12 @@ def noised(x0: Tensor, noise: Tensor, t: Tensor) -> Tensor:
 
 
 def flow_loss(
-    model: Flux2Transformer2DModel, text: Tensor, x0: Tensor, reference: Tensor | None, t: Tensor, noise: Tensor,
-    size: Size,
-) -> tuple[Tensor, Tensor]:  # fmt: skip
+    model: Flux2Transformer2DModel, told: Told, x0: Tensor, t: Tensor, noise: Tensor
+) -> tuple[Tensor, Tensor]:
     """Mean squared error of the velocity noise - x0 at x_t, and the x0 that the model guesses
     there. x0: (B, tokens, channels)."""
     x = noised(x0, noise, t)
-    v = velocity(model, text, x, t, size, reference)
+    v = velocity(model, told, x, t)
     return F.mse_loss(v, noise - x0), x - t[:, None, None] * v
 
 

@@ -11,6 +11,7 @@ captions ahead, and the pool's latents stay in its memory.
 
 import argparse
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -84,18 +85,16 @@ def held_out_losses(weights: Weights, orders: Orders, pool: Pool) -> dict[str, f
     for kind, names in (("pictures", ("text", "text_shuffled")), ("pairs", ("edit", "edit_wrong_source"))):
         for order in orders.held_out(kind):
             count = len(order.rows)
-            batch = batch_of(order, pool, weights.encoder)
-            t, noise = fixed_draw(order, batch.x0)
-            wrong = torch.arange(count).roll(1)
-            text, source = batch.text, batch.reference
-            loss, _ = flow_loss(weights.transformer, text, batch.x0, source, t, noise, order.size)
-            note(f"loss_{names[0]}", loss, order.size, count)
-            if source is None:
-                text = text[wrong]
+            told, x0 = batch_of(order, pool, weights.encoder)
+            t, noise = fixed_draw(order, x0)
+            other = torch.arange(count).roll(1)
+            if told.reference is None:
+                wrong = replace(told, text=told.text[other])
             else:
-                source = source[wrong]
-            loss, _ = flow_loss(weights.transformer, text, batch.x0, source, t, noise, order.size)
-            note(f"loss_{names[1]}", loss, order.size, count)
+                wrong = replace(told, reference=told.reference[other])
+            for name, what in zip(names, (told, wrong), strict=True):
+                loss, _ = flow_loss(weights.transformer, what, x0, t, noise)
+                note(f"loss_{name}", loss, order.size, count)
     return {name: sum(v * n for v, n in rows) / sum(n for _, n in rows) for name, rows in sums.items()}
 
 
@@ -114,7 +113,7 @@ def own_guess(model: Flux2Transformer2DModel, told: Told, noise: Tensor) -> tupl
     with torch.no_grad():
         x = walk(model, told, noise, torch.linspace(1, now, OWN_STEPS + 1).tolist())
     times = torch.full((len(x),), now, device=x.device)
-    return x - now * velocity(model, told.text, x, times, told.size, told.reference), times
+    return x - now * velocity(model, told, x, times), times
 
 
 def train(replicas: Replicas, args: argparse.Namespace) -> None:
@@ -158,28 +157,26 @@ def train(replicas: Replicas, args: argparse.Namespace) -> None:
         if progress >= 1 or replicas.agree(clock.pauses):
             break
         torch.manual_seed(step * 64 + replicas.rank)
-        batch = batch_of(order, pool, weights.encoder)
-        times = draw_times(len(batch.x0), batch.x0.device)
-        noise = torch.randn_like(batch.x0)
+        told, x0 = batch_of(order, pool, weights.encoder)
+        times = draw_times(len(x0), x0.device)
+        noise = torch.randn_like(x0)
         own = args.own > 0 and order.kind == "pictures" and step % args.own == 0
         if own:
-            guess, times = own_guess(weights.transformer, Told(batch.text, batch.size, batch.reference), noise)
+            guess, times = own_guess(weights.transformer, told, noise)
             loss = noise.new_zeros(())
         else:
-            loss, guess = flow_loss(
-                weights.transformer, batch.text, batch.x0, batch.reference, times, noise, batch.size
-            )
+            loss, guess = flow_loss(weights.transformer, told, x0, times, noise)
             smooth[order.kind].add(loss)
         if reader is not None:
             named = torch.from_numpy(order.named).to(replicas.device)
-            asked = asked_loss(reader, guess, times, named, batch.size)
+            asked = asked_loss(reader, guess, times, named, order.size)
             smooth["asked_own" if own else "asked"].add(asked)
             loss = loss + args.ask * asked
         loss.backward()
         factor = warm_level(progress, step - clock.first, WARM_UP, args.cooldown)
         decay = args.average if args.start else min(args.average, (step + 1) / (step + 20))
         weights.step(factor, decay)
-        step, samples = step + 1, samples + len(batch.x0)
+        step, samples = step + 1, samples + len(x0)
         if replicas.leads and step % args.report == 0:
             reports += 1
             report()

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from likeness import durable
 from likeness.errors import LAST_WORDS, LikenessError
+from likeness.worker import WAITING
 
 JOBS = {
     "train": "training",
@@ -58,10 +59,8 @@ def _run(arguments: list[str]) -> tuple[int, str]:
     """The exit code, and the last words where the job has not said them itself."""
     if len(arguments) != 2 or arguments[0] not in JOBS:
         return 2, f"usage: python -m likeness.worker {'|'.join(JOBS)} FOLDER"
-    # Threads that spin until there is work would take the core that other work needs; those that sleep at once lose a
-    # third of the time to being woken. So they spin for some 20 µs (`make bench-waiting`).
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    os.environ.setdefault("GOMP_SPINCOUNT", "2000")
+    for name, value in WAITING.items():
+        os.environ.setdefault(name, value)
     if arguments[0].startswith("voice-"):
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # many small products: threads would cost more than they do
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")

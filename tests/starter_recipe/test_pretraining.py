@@ -191,9 +191,9 @@ def test_the_loss_falls_in_every_shape_and_for_edits(toy_pool: Pool) -> None:
     losses: list[list[float]] = [[] for _ in orders]
     for _ in range(15):
         for row, order in zip(losses, orders, strict=True):
-            batch = batch_of(order, toy_pool, weights.encoder)
-            t, noise = transformer.fixed_draw(order, batch.x0)
-            loss, _ = flow_loss(weights.transformer, batch.text, batch.x0, batch.reference, t, noise, batch.size)
+            told, x0 = batch_of(order, toy_pool, weights.encoder)
+            t, noise = transformer.fixed_draw(order, x0)
+            loss, _ = flow_loss(weights.transformer, told, x0, t, noise)
             loss.backward()
             weights.step(1.0, 0.9)
             row.append(loss.item())
