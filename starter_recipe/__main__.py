@@ -4,7 +4,8 @@
     python -m starter_recipe --minutes 20 --from likeness/starter
     python -m starter_recipe --minutes 24 --pause 9          # three times: each goes on where the last one stopped
 
-On a GPU where there is one. Nothing shipped is replaced; `python -m starter_recipe.card` does that.
+With `--from`, a reader is taught too, and asked in the pretraining; what that does to a model that knows nothing yet
+was never tried. On a GPU where there is one. Nothing shipped is replaced; `python -m starter_recipe.card` does that.
 """
 
 import argparse
@@ -25,7 +26,10 @@ class Stage:
     share: float  # of the time
 
 
-STAGES = (Stage("vae", 0.25), Stage("transformer", 0.55), Stage("distill", 0.2))
+FROM_NOTHING = (Stage("vae", 0.25), Stage("transformer", 0.55), Stage("distill", 0.2))
+# Whichever needs the pool first draws it in its own time: here the reader.
+GOING_ON = (Stage("vae", 0.2), Stage("reader", 0.2), Stage("transformer", 0.4), Stage("distill", 0.2))
+ASK = 0.05  # weight of what the reader says
 LEAST = 0.5  # minutes left in which it is worth to start a stage
 
 
@@ -34,11 +38,15 @@ def command(stage: Stage, args: argparse.Namespace, left: float) -> list[str]:
     out = args.out
     call = [sys.executable, "-m", f"starter_recipe.{stage.name}", "--out", str(out / stage.name)]
     call += ["--minutes", f"{args.minutes * stage.share:g}", "--pause", f"{left:g}"]
-    if stage.name == "transformer":
+    if stage.name in ("reader", "transformer"):
         call += ["--vae", str(out / "vae" / "final")]
+    if stage.name == "reader":
+        call += ["--pool", str(out / "transformer")]
+    if stage.name == "transformer" and args.start:
+        call += ["--ask", f"{ASK:g}", "--reader", str(out / "reader" / "state.pt")]
     if stage.name == "distill":
         call += ["--from", str(out / "transformer" / "starter")]
-    elif args.start:
+    elif args.start and stage.name != "reader":
         call += ["--from", str(args.start / "vae" if stage.name == "vae" else args.start)]
     return call
 
@@ -58,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     args = parser.parse_args(arguments)
     began, record = time.time(), args.out / "stages.json"
     done: dict[str, float] = json.loads(record.read_text()) if record.exists() else {}
-    for stage in STAGES:
+    for stage in GOING_ON if args.start else FROM_NOTHING:
         if done.get(stage.name) == args.minutes:
             continue
         left = args.pause - (time.time() - began) / 60 if args.pause else 0

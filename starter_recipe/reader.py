@@ -212,6 +212,8 @@ def train(replicas: Replicas, args: argparse.Namespace) -> None:
         if time.time() - told > args.report:
             report()
             told = time.time()
+    if step == 0 and not clock.pauses:
+        raise SystemExit("--minutes: over before the pool was drawn. Fix: give more, or fewer --pictures and --pairs")
     report()
 
 

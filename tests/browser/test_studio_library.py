@@ -196,6 +196,28 @@ def test_from_prompt_to_picture(page: Chrome, studio: Studio, mika: Model, studi
     assert complaints(page) == []
 
 
+def test_what_is_typed_while_an_answer_is_on_its_way_is_checked_too(
+    page: Chrome, mika: Model, studio_server: StudioServer
+):
+    page.get(f"{studio_server.address}/generate?model={mika.id}")
+    until(page, "return document.readyState === 'complete'")
+    page.execute_script("""
+        const fetched = window.fetch, prompt = document.querySelector('#prompt')
+        const type = words => { prompt.value = words; prompt.dispatchEvent(new Event('input', {bubbles: true})) }
+        window.fetch = async (...asked) => {
+            const answer = await fetched(...asked)
+            if (prompt.value === 'mika_char, a boat') {  // typed again a moment before the answer comes
+                await new Promise(done => setTimeout(done, 500))
+                type('a boat')
+                await new Promise(done => setTimeout(done, 100))
+            }
+            return answer
+        }
+        type('mika_char, a boat')
+    """)
+    until(page, "return document.querySelector('#help').innerText.includes('mika_char')")
+
+
 def test_a_picture_is_looked_at_pinned_deleted_and_put_back(
     page: Chrome, studio: Studio, mika: Model, studio_server: StudioServer
 ):

@@ -150,6 +150,18 @@ def test_it_is_taught_goes_on_and_is_asked(
     assert row["asked"] > 1 and row["asked_own"] > 1  # of a reader that knows nothing
 
 
+def test_a_reader_without_a_lesson_is_not_kept(toy_vae: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "CHUNK", 24)
+    monkeypatch.setattr(reader, "run_replicas", _alone)
+    monkeypatch.setattr(pool, "run_replicas", _alone)
+    out = tmp_path / "reader"
+    call = ["reader", "--vae", str(toy_vae), "--pictures", "24", "--pairs", "24", "--pool", str(tmp_path)]
+    monkeypatch.setattr("sys.argv", [*call, "--out", str(out), "--minutes", "0.0001"])
+    with pytest.raises(SystemExit, match="Fix: give more"):
+        reader.main()
+    assert not (out / "state.pt").exists()
+
+
 def _alone(world, main, *args) -> None:
     """In this process."""
     run_replicas(1, main, *args)

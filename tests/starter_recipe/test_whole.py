@@ -36,14 +36,19 @@ def test_each_stage_gets_its_share_and_what_the_one_before_made(
 ) -> None:
     calls = Calls(monkeypatch)
     whole.main(["--minutes", "20", "--from", "likeness/starter", "--out", str(tmp_path)])
-    assert calls.names == ["vae", "transformer", "distill"]
+    assert calls.names == ["vae", "reader", "transformer", "distill"]
     minutes = [float(call[call.index("--minutes") + 1]) for call in calls.seen]
-    assert minutes == [5, 11, 4]
-    starts = [call[call.index("--from") + 1] for call in calls.seen]
+    assert minutes == [4, 4, 8, 4]
+    vae, reader, transformer, distill = calls.seen
+    starts = [call[call.index("--from") + 1] for call in (vae, transformer, distill)]
     assert starts == ["likeness/starter/vae", "likeness/starter", str(tmp_path / "transformer" / "starter")]
-    assert str(tmp_path / "vae" / "final") in calls.seen[1]
+    for call in (reader, transformer):
+        assert call[call.index("--vae") + 1] == str(tmp_path / "vae" / "final")
+    assert reader[reader.index("--pool") + 1] == transformer[transformer.index("--out") + 1]
+    assert transformer[transformer.index("--reader") + 1] == str(tmp_path / "reader" / "state.pt")
+    assert float(transformer[transformer.index("--ask") + 1]) > 0
     whole.main(["--minutes", "20", "--from", "likeness/starter", "--out", str(tmp_path)])
-    assert len(calls.seen) == 3  # nothing is left to do
+    assert len(calls.seen) == 4  # nothing is left to do
 
 
 def test_a_stage_that_pauses_is_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,7 +57,7 @@ def test_a_stage_that_pauses_is_gone_on_with(tmp_path: Path, monkeypatch: pytest
     run = ["--minutes", "20", "--pause", "9", "--out", str(tmp_path)]
     whole.main(run)
     assert calls.names == ["vae", "transformer"]
-    assert "--from" not in calls.seen[0]
+    assert "--from" not in calls.seen[0] and "--ask" not in calls.seen[1]
     calls.stops_in = ""
     whole.main(run)
     assert calls.names == ["vae", "transformer", "transformer", "distill"]
