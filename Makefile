@@ -8,6 +8,8 @@ TORCH  ?= torch==2.13.0
 TORCH_INDEX ?=
 DEMO   ?= runs
 JOBS   ?= 3
+# Where this is set, each of the suite's hundreds of processes would compile all modules again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: setup demo test test-long screens check types bench bench-waiting learning scorecard-validation voice-quality starter starter-distilled starter-companions starter-examples starter-quality docs clean fuzz fuzz-api bench-large
 setup: $(VENV)/.done
