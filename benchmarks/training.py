@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -126,10 +126,13 @@ def plain_job(config: RunConfig, card: Card, examples: Sequence[Any], plan: Plan
     }
 
 
-def execute(command: Sequence[str], log: Path) -> tuple[float, int]:
-    """Run a Python module to its end: (start in seconds since 1970, peak bytes). Raises RunFailed with its words."""
+def execute(command: Sequence[str], log: Path, settings: Mapping[str, str] = {}) -> tuple[float, int]:
+    """Run a Python module to its end, with `settings` in its environment: (start in seconds since 1970, peak bytes).
+
+    Raises RunFailed with its words.
+    """
     environment = {k: v for k, v in os.environ.items() if k not in ("LIKENESS_PARENT", *WAITING)}
-    environment["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
+    environment |= {"HF_HUB_DISABLE_PROGRESS_BARS": "1", **settings}
     with log.open("wb") as out:
         began = time.time()
         process = subprocess.Popen([sys.executable, "-m", *command], stdout=out, stderr=out, env=environment)

@@ -7,7 +7,6 @@ busy. Nothing is asserted: times depend on the machine. libgomp alone knows thes
 """
 
 import argparse
-import os
 import statistics
 import subprocess
 import sys
@@ -20,10 +19,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.training import EXAMPLE
+from benchmarks.training import EXAMPLE, execute
 from likeness.events import SampleSaved, StepDone, read_events
 from likeness.service import runs
-from likeness.worker import WAITING
 
 WAYS = {
     "asleep": {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"},
@@ -49,9 +47,7 @@ def measure(way: dict[str, str], folder: Path, threads: int) -> Seconds:
     """One epoch of the example with its test pictures before and after."""
     overrides = ["train.epochs=1", "train.probe_every=0", "data.datasets.0.repeats=8", f"hardware.threads={threads}"]
     run = runs.start(runs.prepare(EXAMPLE, overrides), folder)
-    environment = {k: v for k, v in os.environ.items() if k not in WAITING}
-    command = [sys.executable, "-m", "likeness.worker", "train", str(run)]
-    subprocess.run(command, env=environment | way, check=True, capture_output=True)
+    execute(["likeness.worker", "train", str(run)], run / "log.txt", way)
     events = list(read_events(run / "events.jsonl"))
     steps = [b.time - a.time for a, b in pairwise(events) if isinstance(a, StepDone) and isinstance(b, StepDone)]
     drawn = [e for e in events if isinstance(e, SampleSaved)]

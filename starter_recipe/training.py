@@ -148,8 +148,7 @@ def on_gpu() -> bool:
 def mixed(device: torch.device) -> torch.autocast:
     """Matrix products and convolutions in bf16 where the hardware multiplies it: without, a CPU takes ten times as long
     for them as in fp32."""
-    dtype = best_dtype(device)
-    return torch.autocast(device.type, torch.bfloat16, enabled=dtype == torch.bfloat16)
+    return torch.autocast(device.type, torch.bfloat16, enabled=best_dtype(device) == torch.bfloat16)
 
 
 def run_replicas(world: int, main: Callable[..., None], *args: Any) -> None:
