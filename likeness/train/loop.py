@@ -14,7 +14,7 @@ from likeness.catalog import Card
 from likeness.config.run import RunConfig
 from likeness.dataset.manifest import Example
 from likeness.dataset.order import Visit, count_batches, epoch_batches
-from likeness.errors import InputError, RunFailed
+from likeness.errors import InputError
 from likeness.families import Family, memory, open_family
 from likeness.families.placement import choose_placement, precision_name, set_up_torch
 from likeness.functional.objective import weighted
@@ -23,10 +23,9 @@ from likeness.lora import inject as lora
 from likeness.train import loader, optim, resume, starting
 from likeness.train.cache import Cache
 from likeness.train.conditions import conditions, differences
-from likeness.train.memory import memory_used
+from likeness.train.ending import StopAsked, told_to_the_end
 from likeness.train.step import micro_step
-
-MOST_SKIPS = 3  # updates in a row that may be dropped for values that are not finite
+from likeness.train.updates import Updates
 
 
 @dataclass(frozen=True)
@@ -64,23 +63,7 @@ def train(job: Job, should_stop: Callable[[], bool], make_epoch_end: MakeEpochEn
     What is made of an epoch is the caller's: `make_epoch_end` is called while the text encoder is still loaded.
     Raises RunFailed when losses or gradients stay not finite; the last good state is on disk then.
     """
-    began = time.monotonic()
-    try:
-        step = yield from _train(job, should_stop, make_epoch_end)
-    except _StopAsked as e:
-        yield events.RunStopped(
-            step=e.step, why="interrupted", message=f"stopped as asked at step {e.step}; the state is saved"
-        )
-    else:
-        yield events.RunFinished(step=step, seconds=time.monotonic() - began)
-
-
-class _StopAsked(Exception):
-    """Ends the loop from any depth, once all that is worth keeping is on disk."""
-
-    def __init__(self, step: int):
-        super().__init__(step)
-        self.step = step
+    return told_to_the_end(_train(job, should_stop, make_epoch_end))
 
 
 def _train(
@@ -105,7 +88,7 @@ def _train(
             continue
         yield progress
         if should_stop():  # what is encoded stays in the cache
-            raise _StopAsked(state.step if state else 0)
+            raise StopAsked(state.step if state else 0)
     finish = make_epoch_end(job, family, items, cache)
     family.release_encoders()
     run = _Run(job, family, [i for i in items if not i.example.held_out], cache, start)
@@ -123,7 +106,7 @@ def _train(
                 break
             yield event
             if should_stop():
-                raise _StopAsked(run.step)
+                raise StopAsked(run.step)
         if enough:
             yield events.Note(message=enough)
         return bool(enough)
@@ -148,14 +131,14 @@ def _train(
             if stop or (every and run.step % every == 0):
                 run.save()
             if stop:
-                raise _StopAsked(run.step)
+                raise StopAsked(run.step)
             asked = finish.between(epoch, run.step, run.published)
             for event in asked:
                 yield event
                 if should_stop():
                     asked.close()  # puts the trained weights back
                     run.save()
-                    raise _StopAsked(run.step)
+                    raise StopAsked(run.step)
         run.save()
         ended = yield from results(epoch)
     return run.step
@@ -190,14 +173,17 @@ class _Run:
         denoiser = next(iter(family.networks.values()))
         memory.prepare_training(denoiser, family.blocks, hardware.checkpointing, hardware.compile)
         self.weights = lora.trainable(family.networks)
-        self.optimizer = optim.build_optimizer(job.config.optim, self._groups(), family.placement.device)
         self.average = optim.Average(self.weights, train.ema_decay) if train.ema_decay else None
         self.buckets = [(i.buckets, i.example.repeats) for i in items]
         batches = count_batches(self.buckets, train.batch_size)
         self.steps_per_epoch = math.ceil(batches / train.gradient_accumulation)
         self.steps = self.steps_per_epoch * train.epochs
-        self.step = 0
-        self.skips = 0
+        optimizer = optim.build_optimizer(job.config.optim, self._groups(), family.placement.device)
+        self.updates = Updates(self.weights, optimizer, job.config.optim, self.steps, "the pictures")
+
+    @property
+    def step(self) -> int:
+        return self.updates.step
 
     def _groups(self) -> list[optim.Group]:
         """The denoiser's weights, then those of the text encoders."""
@@ -219,10 +205,10 @@ class _Run:
     def update(self, micro_batches: Sequence[tuple[Visit, ...]], epoch: int) -> events.Event:
         """One optimizer step, or a skipped one when something is not finite."""
         began, step = time.monotonic(), self.step + 1
-        train, settings, placement = self.config.train, self.config.optim, self.family.placement
+        train, placement = self.config.train, self.family.placement
         checkpointing = self.config.hardware.checkpointing
         count, loss = sum(map(len, micro_batches)), 0.0
-        self.optimizer.zero_grad(set_to_none=True)
+        self.updates.clear()
         number = 0
         for visits in micro_batches:
             slots = [loader.Slot(visit, number + k) for k, visit in enumerate(visits)]
@@ -236,59 +222,27 @@ class _Run:
                 micro = micro_step(self.family, batch, slots, train, step) * share
                 micro.backward()
             loss += micro.item()
-        norm = torch.nn.utils.clip_grad_norm_(self.weights.values(), settings.max_gradient_norm or math.inf).item()
-        factor = optim.rate_factor(settings, step, self.steps)
-        self.step = step
-        if not (math.isfinite(loss) and math.isfinite(norm)):
-            return self._skip(step, f"loss {loss}, gradient norm {norm}")
-        optim.set_rates(self.optimizer, factor)
-        self.optimizer.step()
-        self.skips = 0
-        if self.average:
+        done = self.updates.apply(loss, epoch=epoch, count=count, began=began, device=placement.device)
+        if self.average and isinstance(done, events.StepDone):
             self.average.update(self.weights, step)
-        return events.StepDone(
-            step=step,
-            epoch=epoch,
-            loss=loss,
-            learning_rate=settings.learning_rate * factor,
-            gradient_norm=norm,
-            images_per_second=count / (time.monotonic() - began),
-            memory_bytes=memory_used(placement.device),
-        )
-
-    def _skip(self, step: int, reason: str) -> events.Event:
-        self.skips += 1
-        if self.skips >= MOST_SKIPS:
-            raise RunFailed(
-                f"step {step}: {reason}, {self.skips} times in a row. The last good state is kept; lower "
-                "optim.learning_rate or check the pictures, then start a new run (or --resume to try again)"
-            )
-        return events.UpdateSkipped(step=step, reason=reason)
+        return done
 
     def published(self) -> Weights:
         """The weights that checkpoints, samples and probes use: the average where there is one."""
         return self.average.values if self.average else {n: p.detach() for n, p in self.weights.items()}
 
     def save(self) -> None:
-        if not all(torch.isfinite(p).all() for p in self.weights.values()):
-            raise RunFailed(
-                f"step {self.step}: the weights are not finite. The last good state is kept; start a new run with a "
-                "lower optim.learning_rate"
-            )
-        tensors, numbers = optim.pack_optimizer(self.optimizer)
-        named = {f"weights.{n}": p for n, p in self.weights.items()}
-        named |= {f"optimizer.{n}": t for n, t in tensors.items()}
-        named |= {f"average.{n}": t for n, t in self.average.values.items()} if self.average else {}
+        tensors, numbers = self.updates.state()
+        tensors |= {f"average.{n}": t for n, t in self.average.values.items()} if self.average else {}
         now = conditions(self.family.placement, self.config.hardware)
-        numbers = {"optimizer": numbers, "skips": self.skips, "files": self.start.digests, "conditions": now}
-        resume.write_state(self.job.folder / "state", resume.State(self.step, named, numbers))
+        numbers |= {"files": self.start.digests, "conditions": now}
+        resume.write_state(self.job.folder / "state", resume.State(self.step, tensors, numbers))
 
     def load(self, state: resume.State | None) -> None:
         if state is None:
             return
         lora.load(self.family.networks, state.part("weights"))
-        optim.unpack_optimizer(self.optimizer, state.part("optimizer"), state.numbers["optimizer"])
+        self.updates.load(state)
         if self.average:
             device = self.family.placement.device
             self.average.values = {n: v.to(device) for n, v in state.part("average").items()}
-        self.step, self.skips = state.step, state.numbers["skips"]

@@ -15,17 +15,17 @@ from torch import Tensor, nn
 
 from likeness import events
 from likeness.config.voice import VoiceRunConfig
-from likeness.errors import InputError, RunFailed
+from likeness.errors import InputError
 from likeness.functional.randomness import derived_seed
 from likeness.train import optim, resume
 from likeness.train.conditions import differences
-from likeness.train.memory import memory_used
+from likeness.train.ending import StopAsked, told_to_the_end
+from likeness.train.updates import Updates
 from likeness.voices import lessons as teaching
 from likeness.voices.audio import Clip
 from likeness.voices.lessons import Lesson
 from likeness.voices.pocket import LAYERS, Pocket, open_pocket, seeded
 
-MOST_SKIPS = 3  # updates in a row that may be dropped for values that are not finite
 PROBES = 2  # draws per recording when losses are measured
 TARGETS = rf".*model\.layers\.\d+\..*\.({'|'.join(LAYERS)})"  # not those of the flow head
 
@@ -57,23 +57,9 @@ EpochEnd = Callable[[int, int], Iterator[events.Event]]  # (epoch, step); epoch 
 MakeEpochEnd = Callable[[VoiceJob, Taught], EpochEnd]
 
 
-class _StopAsked(Exception):
-    def __init__(self, step: int):
-        super().__init__(step)
-        self.step = step
-
-
 def train(job: VoiceJob, should_stop: Callable[[], bool], make_epoch_end: MakeEpochEnd) -> Iterator[events.Event]:
     """Train until done, stopped or failed; goes on from the saved state if there is one."""
-    began = time.monotonic()
-    try:
-        step = yield from _train(job, should_stop, make_epoch_end)
-    except _StopAsked as e:
-        yield events.RunStopped(
-            step=e.step, why="interrupted", message=f"stopped as asked at step {e.step}; the state is saved"
-        )
-    else:
-        yield events.RunFinished(step=step, seconds=time.monotonic() - began)
+    return told_to_the_end(_train(job, should_stop, make_epoch_end))
 
 
 def _train(
@@ -96,7 +82,7 @@ def _train(
             continue
         yield told
         if should_stop():
-            raise _StopAsked(state.step if state else 0)
+            raise StopAsked(state.step if state else 0)
     reference = teaching.make_reference(ready, clips)
     run = _Run(job, pocket, [lesson for lesson in ready if not lesson.held_out])
     run.load(state)
@@ -118,7 +104,7 @@ def _train(
         for event in finish(epoch, run.step):
             yield event
             if should_stop():
-                raise _StopAsked(run.step)
+                raise StopAsked(run.step)
         run.network.train()
 
     if run.step % run.steps_per_epoch == 0:
@@ -131,7 +117,7 @@ def _train(
             if stop or (every and run.step % every == 0):
                 run.save()
             if stop:
-                raise _StopAsked(run.step)
+                raise StopAsked(run.step)
         run.save()
         yield from results(epoch)
     return run.step
@@ -169,13 +155,17 @@ class _Run:
         self.network = add_lora(pocket.network, self.config)
         self.pocket = Pocket(self.network, pocket.processor, pocket.device, pocket.name)
         self.weights = trainable(self.network)
-        self.optimizer = optim.build_optimizer(
-            self.config.optim, [optim.Group(list(self.weights.values()), self.config.optim.learning_rate)], job.device
-        )
         self.steps_per_epoch = math.ceil(len(lessons) / self.config.train.batch_size)
         self.steps = self.steps_per_epoch * self.config.train.epochs
-        self.step, self.skips = 0, 0
+        settings = self.config.optim
+        group = optim.Group(list(self.weights.values()), settings.learning_rate)
+        optimizer = optim.build_optimizer(settings, [group], job.device)
+        self.updates = Updates(self.weights, optimizer, settings, self.steps, "the recordings")
         self.network.train()
+
+    @property
+    def step(self) -> int:
+        return self.updates.step
 
     def batches(self, epoch: int) -> list[list[int]]:
         """The epoch's updates, as indices of lessons."""
@@ -186,48 +176,19 @@ class _Run:
 
     def update(self, batch: Sequence[int], epoch: int) -> events.Event:
         """One optimizer step, or a skipped one when something is not finite."""
-        began, step, settings = time.monotonic(), self.step + 1, self.config.optim
+        began, step = time.monotonic(), self.step + 1
         seed = self.config.train.seed
-        self.optimizer.zero_grad(set_to_none=True)
+        self.updates.clear()
         chosen, rate = [self.lessons[i] for i in batch], float(self.pocket.config.frame_rate)
         voices = [teaching.drawn_voice(self.lessons, x, rate, (seed, step, k)) for k, x in enumerate(chosen)]
         loss = batch_loss(self.pocket, chosen, voices, derived_seed(seed, "noise", step))
         loss.backward()
-        norm = nn.utils.clip_grad_norm_(self.weights.values(), settings.max_gradient_norm or math.inf).item()
-        factor = optim.rate_factor(settings, step, self.steps)
-        self.step = step
-        if not (math.isfinite(loss.item()) and math.isfinite(norm)):
-            return self._skip(step, f"loss {loss.item()}, gradient norm {norm}")
-        optim.set_rates(self.optimizer, factor)
-        self.optimizer.step()
-        self.skips = 0
-        return events.StepDone(
-            step=step,
-            epoch=epoch,
-            loss=loss.item(),
-            learning_rate=settings.learning_rate * factor,
-            gradient_norm=norm,
-            images_per_second=len(batch) / (time.monotonic() - began),
-            memory_bytes=memory_used(self.job.device),
-        )
-
-    def _skip(self, step: int, reason: str) -> events.Event:
-        self.skips += 1
-        if self.skips >= MOST_SKIPS:
-            raise RunFailed(
-                f"step {step}: {reason}, {self.skips} times in a row. The last good state is kept; lower "
-                "optim.learning_rate or check the recordings, then start a new run (or --resume to try again)"
-            )
-        return events.UpdateSkipped(step=step, reason=reason)
+        return self.updates.apply(loss.item(), epoch=epoch, count=len(batch), began=began, device=self.job.device)
 
     def save(self) -> None:
-        if not all(torch.isfinite(p).all() for p in self.weights.values()):
-            raise RunFailed(f"step {self.step}: the weights are not finite. Fix: a lower optim.learning_rate")
-        tensors, numbers = optim.pack_optimizer(self.optimizer)
-        named = {f"weights.{n}": p for n, p in self.weights.items()}
-        named |= {f"optimizer.{n}": t for n, t in tensors.items()}
-        kept = {"optimizer": numbers, "skips": self.skips, "conditions": dict(self.job.conditions)}
-        resume.write_state(self.job.folder / "state", resume.State(self.step, named, kept))
+        tensors, numbers = self.updates.state()
+        numbers["conditions"] = dict(self.job.conditions)
+        resume.write_state(self.job.folder / "state", resume.State(self.step, tensors, numbers))
 
     @torch.no_grad()
     def load(self, state: resume.State | None) -> None:
@@ -235,8 +196,7 @@ class _Run:
             return
         for name, value in state.part("weights").items():
             self.weights[name].copy_(value)
-        optim.unpack_optimizer(self.optimizer, state.part("optimizer"), state.numbers["optimizer"])
-        self.step, self.skips = state.step, state.numbers["skips"]
+        self.updates.load(state)
 
 
 def add_lora(network: Any, config: VoiceRunConfig) -> Any:
