@@ -12,47 +12,8 @@ from typing import Any
 
 ASK_SECONDS = 120  # that torch may take to start
 
-# torch is asked in a process of its own: importing it costs a second, and a broken driver may end the process. Speeds
-# are of square matrix products as a base computes them. The best of many counts, and of a CPU's cores one is measured:
-# others may use the machine just now, and then threads that wait for each other say nothing of it.
-_ASK_TORCH = """
-import json, time
-import torch
-
-def speed(device, dtype, side):
-    x = torch.randn(side, side, device=device, dtype=dtype)
-    best, end, rounds = 0.0, time.perf_counter() + 0.4, 0
-    while time.perf_counter() < end or rounds < 3:
-        begin = time.perf_counter()
-        for _ in range(4):
-            y = x @ x
-        float(y[0, 0])  # waits for the device
-        best = max(best, 8 * side**3 / (time.perf_counter() - begin))
-        rounds += 1
-    return best
-
-devices = []
-if torch.cuda.is_available():
-    for i in range(torch.cuda.device_count()):
-        p = torch.cuda.get_device_properties(i)
-        bf16 = torch.cuda.is_bf16_supported()
-        try:
-            flops = speed(f"cuda:{i}", torch.bfloat16 if bf16 else torch.float32, 4096)
-        except RuntimeError:  # no memory left just now
-            flops = None
-        kind = "ROCm" if torch.version.hip else "CUDA"
-        devices.append({"name": f"cuda:{i}", "kind": kind, "title": p.name, "memory": p.total_memory, "bf16": bf16,
-                        "flops": flops})
-elif torch.backends.mps.is_available():
-    flops = speed("mps", torch.bfloat16, 2048)
-    devices.append({"name": "mps", "kind": "Apple", "title": "Apple GPU", "memory": None, "bf16": True, "flops": flops})
-bf16 = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-threads = torch.get_num_threads()
-torch.set_num_threads(1)
-flops = threads * speed("cpu", torch.bfloat16 if bf16 else torch.float32, 256)
-cpu = {"bf16": bf16, "threads": threads, "flops": flops}
-print(json.dumps({"devices": devices, "cpu": cpu}))
-"""
+# In a process of its own: importing torch costs a second, and a broken driver may end the process.
+_ASK_TORCH = [sys.executable, "-m", "likeness.families.devices"]
 
 
 @dataclass(frozen=True)
@@ -101,9 +62,7 @@ def devices() -> list[str]:
 def asked_torch() -> tuple[dict[str, Any], str]:
     """What torch says of this machine, and why it says nothing."""
     try:
-        asked = subprocess.run(
-            [sys.executable, "-c", _ASK_TORCH], capture_output=True, text=True, timeout=ASK_SECONDS, check=False
-        )
+        asked = subprocess.run(_ASK_TORCH, capture_output=True, text=True, timeout=ASK_SECONDS, check=False)
         if asked.returncode == 0:
             return json.loads(asked.stdout.strip().splitlines()[-1]), ""
     except (OSError, ValueError, IndexError, subprocess.TimeoutExpired) as e:

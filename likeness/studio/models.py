@@ -24,7 +24,7 @@ from likeness.studio import examples, lora_file, model_cards, thumbnails
 from likeness.studio.examples import Example
 from likeness.studio.file_names import file_stem
 from likeness.studio.run_summaries import VOICE
-from likeness.studio.workspace import Studio
+from likeness.studio.workspace import Studio, remove_strays
 
 KINDS = ("character", "style", "product", "environment", "edit")
 MOST_TAGS, LONGEST_TAG, LONGEST_NAME, LONGEST_TEXT = 30, 40, 100, 10_000
@@ -284,9 +284,7 @@ def empty_bin(studio: Studio, older_than: float = DAYS_IN_BIN * 86400) -> int:
         known = set(session.scalars(select(Model.id)))
     for model_id in old:
         remove(studio, model_id)
-    for folder in studio.models.glob("*"):
-        if folder.name not in known and folder.stat().st_mtime < before:
-            shutil.rmtree(folder, ignore_errors=True)
+    remove_strays(studio.models, known, before)
     return len(old)
 
 

@@ -5,7 +5,6 @@
 import shutil
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +30,7 @@ from likeness.studio.recordings import Recording
 from likeness.studio.said import FORMATS, Speech
 from likeness.studio.supervisor import Ending
 from likeness.studio.voice_engines import Language
-from likeness.studio.workspace import Studio
+from likeness.studio.workspace import Studio, remove_strays
 
 SUBJECT = "voices"
 THUMBNAIL = "thumbnail.png"
@@ -321,10 +320,7 @@ def empty_bin(studio: Studio, older_than: float = DAYS_IN_BIN * 86400) -> int:
         known = set(session.scalars(select(Voice.id)))
     for voice_id in old:
         remove(studio, voice_id)
-    for folder in studio.voices.glob("*"):
-        with suppress(OSError):
-            if folder.name not in known and folder.stat().st_mtime < before:
-                shutil.rmtree(folder, ignore_errors=True)
+    remove_strays(studio.voices, known, before)
     return len(old)
 
 
