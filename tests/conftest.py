@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from likeness.catalog import resolve_base
+from likeness.service import workers
 from tests.tiny_run import start_run, write_config, write_pictures
 
 if TYPE_CHECKING:
@@ -26,6 +27,12 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def workers_ready() -> None:
+    """As in a server: hundreds of tests start workers, which are forked here."""
+    workers.keep_ready()
 
 
 @pytest.fixture(scope="session")

@@ -10,13 +10,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from likeness import durable
 from likeness.errors import LAST_WORDS, InputError, Interrupted, LikenessError, RunFailed
 from likeness.events import Event, decode
+from likeness.service import forking
 
 POLL_SECONDS = 0.1
 LOG_NAME = "log.txt"
@@ -44,17 +46,40 @@ def begin(order: Order, folder: Path | None = None) -> "Worker":
     return Worker(order.verb, order.write(folder))
 
 
-def spawn(
-    verb: str, folder: Path, environment: dict[str, str], keep_open: Sequence[int] = ()
-) -> subprocess.Popen[bytes]:
+class Process(Protocol):
+    """A worker's process, as subprocess.Popen tells of one."""
+
+    @property
+    def pid(self) -> int: ...
+    def poll(self) -> int | None: ...
+    def wait(self) -> int: ...
+    def send_signal(self, number: int, /) -> None: ...
+
+
+_forker: forking.Forker | None = None
+
+
+def keep_ready() -> None:
+    """From now on workers of this process start seconds sooner where that is possible: for one that lasts."""
+    global _forker
+    if _forker is None and forking.possible():
+        _forker = forking.Forker()
+
+
+def spawn(verb: str, folder: Path, environment: dict[str, str], keep_open: Sequence[int] = ()) -> Process:
     """The process itself, with what it prints in the folder's log; `keep_open` are file descriptors for it to hold."""
+    arguments = [verb, str(folder)]
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", **environment}
     with (folder / LOG_NAME).open("ab") as log:
+        if _forker is not None:
+            with suppress(OSError):
+                return _forker.fork(arguments, environment, log.fileno(), keep_open)
         return subprocess.Popen(
-            [sys.executable, "-m", "likeness.worker", verb, str(folder)],
+            [sys.executable, "-m", "likeness.worker", *arguments],
             stdout=log,
             stderr=log,
             stdin=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
+            env=environment,
             pass_fds=keep_open,
             start_new_session=True,  # Ctrl-C in the terminal reaches us alone; the command line passes it on
         )

@@ -12,12 +12,11 @@ import fcntl
 import json
 import os
 import signal
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from likeness.service.workers import RESULT_NAME, is_held, last_words, spawn
+from likeness.service.workers import RESULT_NAME, Process, is_held, last_words, spawn
 from likeness.store.tables import Job
 
 LOCK, PID, OUTCOME = "lock", "pid", "outcome.json"
@@ -61,7 +60,7 @@ class LocalLauncher:
 
     def __init__(self, jobs: Path):
         self.jobs = jobs
-        self._children: dict[str, subprocess.Popen[bytes]] = {}  # by job; only those that were started here
+        self._children: dict[str, Process] = {}  # by job; only those that were started here
 
     def submit(self, job: Job) -> None:
         place = self.jobs / job.id

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from likeness.errors import InputError, Interrupted
+from likeness.service import workers
 from likeness.store.tables import Job
 from likeness.studio import preferences, queue
 from likeness.studio.launching import Ended, Launcher, LocalLauncher
@@ -49,6 +50,7 @@ class Supervisor:
             ) from e
 
     def start(self) -> None:
+        workers.keep_ready()
         self._thread.start()
 
     def stop(self) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from likeness import durable
 from likeness.errors import LAST_WORDS, LikenessError
-from likeness.worker import WAITING
+from likeness.worker import prepare
 
 JOBS = {
     "train": "training",
@@ -59,12 +59,7 @@ def _run(arguments: list[str]) -> tuple[int, str]:
     """The exit code, and the last words where the job has not said them itself."""
     if len(arguments) != 2 or arguments[0] not in JOBS:
         return 2, f"usage: python -m likeness.worker {'|'.join(JOBS)} FOLDER"
-    for name, value in WAITING.items():
-        os.environ.setdefault(name, value)
-    if arguments[0].startswith("voice-"):
-        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # many small products: threads would cost more than they do
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    prepare()
     try:
         # Only what the job needs: captions from a server need no torch.
         job = importlib.import_module(f"likeness.worker.{JOBS[arguments[0]]}")

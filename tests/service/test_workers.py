@@ -18,6 +18,7 @@ def worker_that(folder: Path, code: str, monkeypatch: pytest.MonkeyPatch) -> Wor
     def popen(command: list[str], **options: object) -> "subprocess.Popen[bytes]":
         return PLAIN([sys.executable, "-c", code, command[-1]], **options)  # type: ignore[call-overload]
 
+    monkeypatch.setattr(workers, "_forker", None)
     monkeypatch.setattr(workers.subprocess, "Popen", popen)
     return Worker("train", folder)
 

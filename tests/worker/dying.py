@@ -12,12 +12,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from likeness import durable
-from likeness.worker.__main__ import JOBS, main
+from likeness.worker.__main__ import main
+from likeness.worker.forker import MODULES
 
 _SERVER = multiprocessing.get_context("forkserver")
-_SERVER.set_forkserver_preload([
-    *(f"likeness.worker.{module}" for module in JOBS.values()), "likeness.families.flux2", "diffusers.loaders.peft",
-])  # fmt: skip
+_SERVER.set_forkserver_preload(list(MODULES))
 
 
 class Moments:

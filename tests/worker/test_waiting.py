@@ -5,8 +5,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from likeness.worker import WAITING
+from likeness.worker import ENVIRONMENT
 from likeness.worker import __main__ as worker
+
+WAITING = {name: ENVIRONMENT[name] for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")}
 
 
 @pytest.mark.parametrize("own", [{}, {"GOMP_SPINCOUNT": "0"}, {"OMP_WAIT_POLICY": "ACTIVE", "GOMP_SPINCOUNT": "7"}])
