@@ -86,7 +86,7 @@ starter-companions: setup
 starter-examples: setup
 	$(BIN)/python -m starter_recipe.examples
 
-# How good the starter is: reconstruction, prompts, edits, LoRAs, captioner, sizes (an hour for the judge, once; then one).
+# How good the starter is: reconstruction, prompts, edits, LoRAs, captioner, sizes (about an hour).
 starter-quality: setup
 	$(BIN)/python -m benchmarks.starter_quality
 

@@ -18,13 +18,13 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
 
-from starter_recipe.fields import COUNTS, FIELDS, UNKNOWN, classes_of
+from starter_recipe.answers import Answers, Residual, accuracy, stage
+from starter_recipe.fields import FIELDS, classes_of
 from starter_recipe.world import Picture
 from starter_recipe.world import picture as world
 from starter_recipe.world.picture import HELD_OUT, can_hold
 
 Pixels = NDArray[np.uint8]  # (height, width, 3)
-CELLS = 4  # rows and columns that a picture of any shape is summed up in
 TAUGHT_SHARE = 0.25  # of the pictures it learns from: with a value that pretraining holds out
 
 
@@ -80,26 +80,24 @@ def with_taught(p: Picture, rng: Random) -> Picture:
 class AttributeJudge(nn.Module):
     """(B, 3, H, W) in [-1, 1] to the logits of each field, in the order of FIELDS."""
 
-    def __init__(self, width: int = 32):
+    def __init__(self, width: int):
         super().__init__()
+        self.width = width  # channels of the first layer
         self.features = nn.Sequential(
-            *_stage(3, width, 5, 2),
-            *_stage(width, 2 * width, 3, 2),
-            _Residual(2 * width),
-            *_stage(2 * width, 4 * width, 3, 2),
-            _Residual(4 * width),
-            _Residual(4 * width),
-            *_stage(4 * width, 8 * width, 3, 2),  # 8 × 8 of a square
-            _Residual(8 * width),
+            stage(3, width, 5, 2),
+            stage(width, 2 * width, stride=2),
+            Residual(2 * width),
+            stage(2 * width, 4 * width, stride=2),
+            Residual(4 * width),
+            Residual(4 * width),
+            stage(4 * width, 8 * width, stride=2),  # 8 × 8 of a square
+            Residual(8 * width),
         )
-        self.hidden = nn.Linear(8 * width * CELLS**2, 16 * width)
-        self.heads = nn.Linear(16 * width, sum(COUNTS))
+        self.answers = Answers(8 * width, hidden=8 * width, dropout=0.1)
         self.facts: dict[str, Any] = {}  # what it was taught with, and how well it did on held-out renders
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        features = functional.adaptive_avg_pool2d(self.features(x), CELLS).flatten(1)
-        hidden = functional.dropout(functional.silu(self.hidden(features)), 0.1, self.training)
-        return self.heads(hidden).split(COUNTS, dim=1)
+        return self.answers(self.features(x))
 
     @torch.no_grad()
     def look(self, images: Sequence[Image.Image | Pixels]) -> list[dict[str, str]]:
@@ -107,24 +105,10 @@ class AttributeJudge(nn.Module):
         self.eval()
         found: list[dict[str, str]] = []
         for image in images:
-            logits = self(pixel_values([np.asarray(image)]).to(self.heads.weight.device))
+            logits = self(pixel_values([np.asarray(image)]).to(self.answers.heads.weight.device))
             best = [int(part.argmax()) for part in logits]
             found.append({f: FIELDS[f][b] for f, b in zip(FIELDS, best, strict=True)})
         return found
-
-
-class _Residual(nn.Module):
-    def __init__(self, width: int):
-        super().__init__()
-        self.body = nn.Sequential(*_stage(width, width, 3, 1), *_stage(width, width, 3, 1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.body(x)
-
-
-def _stage(before: int, after: int, kernel: int, stride: int) -> tuple[nn.Module, ...]:
-    conv = nn.Conv2d(before, after, kernel, stride, kernel // 2, bias=False)
-    return conv, nn.BatchNorm2d(after), nn.SiLU()
 
 
 def pixel_values(images: Sequence[Pixels]) -> Tensor:
@@ -153,10 +137,4 @@ def roughened(x: Tensor) -> Tensor:
 def examine(judge: AttributeJudge, batches: Sequence[tuple[Tensor, Tensor]]) -> dict[str, float]:
     """Share of right answers by field, on (pictures, labels) that it was not taught with."""
     judge.eval()
-    right = {f: [0, 0] for f in FIELDS}
-    for x, labels in batches:
-        for field, part, wanted in zip(FIELDS, judge(x), labels.unbind(1), strict=True):
-            known = wanted != UNKNOWN
-            right[field][0] += int((part.argmax(1)[known] == wanted[known]).sum())
-            right[field][1] += int(known.sum())
-    return {f: round(good / known, 4) for f, (good, known) in right.items() if known}
+    return accuracy((judge(x), labels) for x, labels in batches)

@@ -1,13 +1,13 @@
-"""Where the attribute judge is taught and kept.
+"""Where the attribute judge is taught. The one that is kept in the repository is taught on:
 
     python -m benchmarks.attribute_school --minutes 60
 
-Every picture is drawn anew, so it never sees one twice. Started again it goes on, with the rate of a new lesson.
+Every picture is drawn anew, so it never sees one twice. The rate is that of a new lesson each time. What it has learned
+is saved every few minutes.
 """
 
 import argparse
 import hashlib
-import json
 import random
 import time
 from collections.abc import Sequence
@@ -15,8 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from benchmarks.attribute_judge import (
@@ -28,19 +26,19 @@ from benchmarks.attribute_judge import (
     roughened,
     with_taught,
 )
-from likeness import durable
+from likeness.errors import InputError
 from starter_recipe.drawings import Size
 from starter_recipe.fields import loss_of
+from starter_recipe.kept import keep, kept
 from starter_recipe.training import Muon, Replicas, Smooth, ahead, mixed, warm_level
 from starter_recipe.world import SIZES, random_picture, render
 
-FOLDER = Path("build/judge")
-# A change there or of the world makes a new judge.
-MADE_BY = ("benchmarks/attribute_judge.py", "starter_recipe/fields.py")
+KEPT = Path(__file__).with_name("attribute_judge.safetensors")
+WIDTH = 24  # channels of a new judge's first layer
 LESSONS, EXAM = 60_000_000, 70_000_000  # where the seeds of each start
 EXAM_PICTURES = 600
 WARM_UP, COOLDOWN, AVERAGE = 100, 0.5, 0.995
-TELL_SECONDS = 60
+TELL_SECONDS, SAVE_SECONDS = 60, 300
 
 
 def drawn(seed: int, size: Size) -> tuple[Tensor, Pixels]:
@@ -83,47 +81,57 @@ def exam(device: torch.device) -> list[tuple[Tensor, Tensor]]:
     return batches
 
 
-def judge_path(folder: Path, width: int) -> Path:
+def world_identity() -> str:
+    """Sixteen letters for how the world draws and for what can be said of its pictures: a judge is of one world."""
     digest = hashlib.sha256()
-    root = Path(__file__).parent.parent
-    for path in [*(root / name for name in MADE_BY), *sorted((root / "starter_recipe" / "world").glob("*.py"))]:
+    for path in sorted((Path(__file__).parent.parent / "starter_recipe" / "world").glob("*.py")):
         digest.update(path.read_bytes())
-    return folder / f"attributes-{digest.hexdigest()[:16]}-w{width}.safetensors"
+    rng = random.Random(0)
+    pictures = [with_taught(random_picture(rng), rng) for _ in range(300)]
+    digest.update(labels_of(pictures).numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
-def load_judge(path: Path, width: int) -> AttributeJudge:
-    judge = AttributeJudge(width)
-    judge.load_state_dict(load_file(path))
-    with safe_open(path, "pt") as f:
-        judge.facts = json.loads(f.metadata()["facts"])
+def load_judge(path: Path = KEPT) -> AttributeJudge:
+    """A judge of today's world. Raises InputError where there is none, and for one of another world."""
+    if not path.exists():
+        raise InputError(f"{path}: no judge. Fix: python -m benchmarks.attribute_school --judge {path} --minutes 60")
+    judge = _opened(path)
+    if judge.facts["world"] != world_identity():
+        raise InputError(
+            f"{path}: taught with a world that has changed since. Fix: teach it on, `python -m "
+            f"benchmarks.attribute_school --judge {path} --minutes 10`, and look whether it knows as much as before"
+        )
+    return judge
+
+
+def _opened(path: Path) -> AttributeJudge:
+    tensors, facts = kept(path)
+    judge = AttributeJudge(facts["width"])
+    judge.load_state_dict(tensors)
+    judge.facts = facts
     return judge.eval()
 
 
-def ready_judge(minutes: float, folder: Path = FOLDER, width: int = 32) -> AttributeJudge:
-    """The judge of today's world from `folder`; where there is none, a new one, taught for so many minutes."""
-    path = judge_path(folder, width)
-    if not path.exists():
-        teach(path, minutes, width)
-    return load_judge(path, width)
-
-
-def teach(path: Path, minutes: float, width: int = 32, batch: int = 0, rate: float = 0.02) -> AttributeJudge:
-    """Teach the judge in `path` on, or a new one, for so many minutes, and leave it there."""
+def teach(path: Path, minutes: float, width: int = WIDTH, batch: int = 0, rate: float = 0.02) -> AttributeJudge:
+    """Teach the judge in `path` on, or a new one of `width`, for so many minutes, and leave it there."""
     replicas = Replicas(0, 1, 0)
     batch = batch or (256 if replicas.device.type == "cuda" else 32)
     device, began = replicas.device, time.time()
     torch.manual_seed(0)
-    judge = load_judge(path, width) if path.exists() else AttributeJudge(width)
-    judge.train().to(device)
+    judge = (_opened(path) if path.exists() else AttributeJudge(width)).train().to(device)
     before = judge.facts.get("pictures", 0)
     params = list(judge.parameters())
-    hidden = [
-        p for name, p in judge.named_parameters() if p.ndim > 1 and name not in ("features.0.weight", "heads.weight")
-    ]
+    ends = ("features.0.0.weight", "answers.heads.weight")
+    hidden = [p for name, p in judge.named_parameters() if p.ndim > 1 and name not in ends]
     rest = [p for p in params if all(p is not h for h in hidden)]
     muon = Muon(hidden, rate, weight_decay=0.01)
     adam = torch.optim.AdamW(rest, rate / 8, betas=(0.9, 0.98))
-    average, step, smooth, told = [p.detach().clone() for p in params], 0, Smooth(), began
+    average, step, smooth, told, saved = [p.detach().clone() for p in params], 0, Smooth(), began, began
+
+    def save() -> AttributeJudge:
+        return _save(path, judge, average, before + step * batch, exam(device))
+
     for images, labels in ahead(lesson, _Lessons(before // batch, batch), replicas.workers):
         progress = (time.time() - began) / (60 * minutes)
         if progress >= 1 and step:
@@ -144,24 +152,33 @@ def teach(path: Path, minutes: float, width: int = 32, batch: int = 0, rate: flo
         if time.time() - told > TELL_SECONDS:
             told = time.time()
             print(f"judge: {before + step * batch:,} pictures, loss {float(smooth):.3f}", flush=True)
+        if time.time() - saved > SAVE_SECONDS:
+            save()
+            saved = time.time()
+    return save()
+
+
+def _save(
+    path: Path, judge: AttributeJudge, weights: list[Tensor], pictures: int, questions: list[tuple[Tensor, Tensor]]
+) -> AttributeJudge:
+    """Keep the judge with these weights, and with how well that one does on held-out renders."""
+    saved = AttributeJudge(judge.width).to(weights[0].device)
+    saved.load_state_dict(judge.state_dict())
     with torch.no_grad():
-        torch._foreach_copy_(params, average)
-    accuracy = examine(judge, exam(device))
-    judge.facts = {"pictures": before + step * batch, "accuracy": accuracy}
-    tensors = {name: t.detach().cpu().contiguous() for name, t in judge.state_dict().items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    durable.write_with(path, lambda partial: save_file(tensors, partial, {"facts": json.dumps(judge.facts)}))
-    return judge.eval()
+        torch._foreach_copy_(list(saved.parameters()), weights)
+    facts = {"width": judge.width, "world": world_identity(), "pictures": pictures}
+    keep(path, saved, {**facts, "accuracy": examine(saved, questions)})
+    return _opened(path)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=60)
-    parser.add_argument("--width", type=int, default=32, help="channels of the first layer (%(default)s)")
+    parser.add_argument("--judge", type=Path, default=KEPT, help="the file (%(default)s)")
+    parser.add_argument("--width", type=int, default=WIDTH, help="channels of a new one's first layer (%(default)s)")
     parser.add_argument("--batch", type=int, default=0, help="0: 256 on a GPU, else 32")
-    parser.add_argument("--folder", type=Path, default=FOLDER)
     args = parser.parse_args()
-    judge = teach(judge_path(args.folder, args.width), args.minutes, args.width, args.batch)
+    judge = teach(args.judge, args.minutes, args.width, args.batch)
     print(f"{judge.facts['pictures']:,} pictures; right on held-out renders:")
     for field, share in judge.facts["accuracy"].items():
         print(f"  {field:18} {share:.1%}")

@@ -1,7 +1,7 @@
 """How good is the starter? The table of its model card.
 
     python -m benchmarks.starter_quality
-    python -m benchmarks.starter_quality --base build/transformer/starter --count 24 --judge-minutes 5
+    python -m benchmarks.starter_quality --base build/transformer/starter --count 24 --only prompts edits
 
 Reconstruction by style, whether prompts and edits are obeyed in the eyes of a judge that was taught with renders alone
 (see `attribute_judge.py`), how well the examples are learned (`starter_loras.py`), the captioner and CLIP, and the size
@@ -30,7 +30,7 @@ from rich.progress import track
 from rich.table import Table
 
 from benchmarks.attribute_judge import FIELDS, AttributeJudge, Pixels, shown
-from benchmarks.attribute_school import ready_judge
+from benchmarks.attribute_school import KEPT, load_judge
 from benchmarks.starter_loras import SUBJECTS, Learned, learned, train
 from likeness import durable
 from likeness.catalog import resolve_base
@@ -53,8 +53,8 @@ EDIT_SHARE = 0.5  # so many edits for each prompt
 LORA_SHARE = 15  # so many prompts for each that is drawn with a LoRA
 PARTS = ("reconstruction", "prompts", "edits", "loras", "companions", "sizes")
 LEAST_UNCHANGED = 0.2  # of the picture, for its unchanged region to be measured
-PACKAGE = Path(__file__).parent.parent / "likeness"
-WEIGHTS = ("starter", "starter-distilled", "companions")  # folders of PACKAGE
+ROOT = Path(__file__).parent.parent
+WEIGHTS = ("likeness/starter", "likeness/starter-distilled", "likeness/companions", "starter_recipe/reader.safetensors")
 HEADING = "### Goals and an independent judge"
 # In percent, from what the starter is meant to reach.
 GOALS = {
@@ -257,13 +257,13 @@ def measure_companions(count: int) -> list[Row]:
 
 
 def measure_sizes() -> list[Row]:
-    sizes = {
-        name: sum(f.stat().st_size for f in (PACKAGE / name).rglob("*") if f.is_file()) / 1e6
-        for name in WEIGHTS
-        if (PACKAGE / name).is_dir()
-    }
+    sizes = {path.stem.replace("_", " "): _megabytes(path) for path in (*(ROOT / name for name in WEIGHTS), KEPT)}
     rows = [Row(f"size, {name}", round(size, 1), "MB") for name, size in sizes.items()]
     return [*rows, Row("size, all weights", round(sum(sizes.values()), 1), "MB", goal=SIZE_GOAL)]
+
+
+def _megabytes(path: Path) -> float:
+    return sum(f.stat().st_size for f in (path, *path.rglob("*")) if f.is_file()) / 1e6
 
 
 # --- telling
@@ -320,7 +320,7 @@ def run(options: argparse.Namespace, console: Console) -> dict[str, dict[str, An
 
     def judge() -> AttributeJudge:
         if not judges:
-            judges.append(ready_judge(options.judge_minutes, options.judge, options.judge_width))
+            judges.append(load_judge(options.judge))
             console.print(f"The judge was taught with {judges[0].facts['pictures']:,} renders.")
         return judges[0]
 
@@ -355,9 +355,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--card", action="store_true", help="write the table into the base's model card")
     parser.add_argument("--anew", action="store_true", help="forget the figures, not the pictures")
     parser.add_argument("--folder", type=Path, default=Path("build/quality"), help="(%(default)s)")
-    parser.add_argument("--judge", type=Path, default=Path("build/judge"), help="where it is kept (%(default)s)")
-    parser.add_argument("--judge-minutes", type=float, default=60, help="to teach a judge where there is none")
-    parser.add_argument("--judge-width", type=int, default=32, help="of its first layer; 12 is a quick one")
+    parser.add_argument("--judge", type=Path, default=KEPT, help="the file it is in (%(default)s)")
     parser.add_argument("--threads", type=int)
     return parser.parse_args(arguments)
 

@@ -19,6 +19,8 @@ from pathlib import Path
 
 import torch
 
+from starter_recipe.reader import KEPT
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -41,9 +43,9 @@ def command(stage: Stage, args: argparse.Namespace, left: float) -> list[str]:
     if stage.name in ("reader", "transformer"):
         call += ["--vae", str(out / "vae" / "final")]
     if stage.name == "reader":
-        call += ["--pool", str(out / "transformer")]
+        call += ["--pool", str(out / "transformer"), "--from", str(KEPT)]  # which knows another VAE's latents by now
     if stage.name == "transformer" and args.start:
-        call += ["--ask", f"{ASK:g}", "--reader", str(out / "reader" / "state.pt")]
+        call += ["--ask", f"{ASK:g}", "--reader", str(out / "reader" / KEPT.name)]
     if stage.name == "distill":
         call += ["--from", str(out / "transformer" / "starter")]
     elif args.start and stage.name != "reader":

@@ -1,14 +1,15 @@
 """A network that reads the world's attributes from noisy latents, and the loss it gives: do pictures say what was said?
 
     python -m starter_recipe.reader --vae likeness/starter/vae --minutes 24
-    python -m starter_recipe.transformer … --ask 0.05
+    python -m starter_recipe.transformer … --ask 0.05 --reader build/reader/reader.safetensors
 
 The flow loss says little about small things: at times where the text decides, nearly all of it is where things stand,
 which nobody can know. So the pretraining may also ask this reader what it makes of the picture that the transformer
 has in mind. It is taught with renders of the transformer's pool; the judge of the quality table is another network,
 taught in pixels and with other renders, which no training asks.
 
-Goes on from build/reader/state.pt when it exists.
+The one that is kept beside this file was taught with the latents of the shipped VAE. Goes on from build/reader/state.pt
+when it exists; `--from` begins with the weights of another.
 """
 
 import argparse
@@ -20,11 +21,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from likeness.errors import InputError
+from starter_recipe.answers import Answers, Residual, accuracy, stage
 from starter_recipe.drawings import Size, pair_of, picture_of
-from starter_recipe.fields import COUNTS, FIELDS, UNKNOWN, classes_of, loss_of
+from starter_recipe.fields import UNKNOWN, classes_of, loss_of
 from starter_recipe.flow import CHANNELS, TOKEN, noised
+from starter_recipe.kept import keep, kept
 from starter_recipe.named import shown_in
-from starter_recipe.pool import Pool, held_out, pool_folder, pool_options, ready_pool
+from starter_recipe.pool import Pool, encoder_identity, held_out, pool_folder, pool_options, ready_pool
 from starter_recipe.training import (
     Clock,
     Journal,
@@ -38,8 +42,8 @@ from starter_recipe.training import (
 )
 from starter_recipe.world import SIZES
 
-WIDTH = 64  # of the first layers
-CELLS = 4  # rows and columns that a picture of any shape is summed up in
+KEPT = Path(__file__).with_name("reader.safetensors")
+WIDTH = 56  # of the first layers
 TAUGHT_NOISE = 0.6  # the most that a lesson adds
 EXAM_NOISE = 0.2
 ASKED_NOISE = 0.5  # the most that a guess gets before it is read
@@ -53,14 +57,13 @@ class Reader(nn.Module):
     def __init__(self, width: int = WIDTH):
         super().__init__()
         self.features = nn.Sequential(
-            _stage(CHANNELS // 4 + 1, width),
-            _Residual(width),
-            _Residual(width),
-            _stage(width, 2 * width, stride=2),
-            *(_Residual(2 * width) for _ in range(3)),
+            stage(CHANNELS // 4 + 1, width),
+            Residual(width),
+            Residual(width),
+            stage(width, 2 * width, stride=2),
+            *(Residual(2 * width) for _ in range(3)),
         )
-        self.hidden = nn.Linear(2 * width * CELLS**2, 6 * width)
-        self.heads = nn.Linear(6 * width, sum(COUNTS))
+        self.answers = Answers(2 * width, hidden=6 * width, dropout=0.2)
         self.to(memory_format=torch.channels_last)
 
     def forward(self, z: Tensor, level: Tensor, size: Size) -> tuple[Tensor, ...]:
@@ -69,22 +72,7 @@ class Reader(nn.Module):
             x = _shifted(x)
         told = level.to(x.dtype).view(-1, 1, 1, 1).expand(-1, 1, *x.shape[-2:])
         x = torch.cat([x, told], 1).contiguous(memory_format=torch.channels_last)
-        x = functional.adaptive_avg_pool2d(self.features(x), CELLS).flatten(1)
-        x = functional.dropout(functional.silu(self.hidden(x)), 0.2, self.training)
-        return self.heads(x).split(COUNTS, dim=1)
-
-
-class _Residual(nn.Module):
-    def __init__(self, width: int):
-        super().__init__()
-        self.body = nn.Sequential(_stage(width, width), _stage(width, width))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.body(x)
-
-
-def _stage(before: int, after: int, stride: int = 1) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(before, after, 3, stride, 1, bias=False), nn.BatchNorm2d(after), nn.SiLU())
+        return self.answers(self.features(x))
 
 
 def _shifted(x: Tensor) -> Tensor:
@@ -119,11 +107,17 @@ def asked_loss(reader: Reader, guess: Tensor, times: Tensor, named: Tensor, size
     return torch.stack(parts).sum() / (named[rows] != UNKNOWN).sum()
 
 
-def open_reader(path: Path, device: torch.device) -> Reader:
-    """To be asked, not to be taught."""
+def open_reader(path: Path, vae_folder: str | Path) -> Reader:
+    """To be asked, not to be taught. Raises InputError where there is none, and for one of another VAE's latents."""
+    teach = "Fix: teach one, `python -m starter_recipe.reader --vae …`, and name it with --reader"
+    if not path.exists():
+        raise InputError(f"--reader: there is no {path}. {teach}")
+    tensors, facts = kept(path)
+    if facts["encoder"] != encoder_identity(vae_folder):
+        raise InputError(f"--reader: {path} reads the latents of another VAE than {vae_folder}. {teach}")
     reader = Reader()
-    reader.load_state_dict(torch.load(path, weights_only=True, map_location=device)["reader"])
-    return reader.eval().requires_grad_(False).to(device)
+    reader.load_state_dict(tensors)
+    return reader.eval().requires_grad_(False)
 
 
 class Lessons:
@@ -160,16 +154,13 @@ class Lessons:
 def examine(reader: Reader, lessons: Lessons, level: float) -> dict[str, float]:
     """Share of right answers by field, on held-out pictures with so much noise."""
     reader.eval()
-    right = {field: [0, 0] for field in FIELDS}
+    answered: list[tuple[tuple[Tensor, ...], Tensor]] = []
     for size in SIZES:
         x, labels = lessons.apart("pictures", size)
         levels = torch.full((len(x),), level, device=x.device)
-        for field, part, wanted in zip(FIELDS, reader(noisy(x, levels), levels, size), labels.unbind(1), strict=True):
-            told = wanted != UNKNOWN
-            right[field][0] += int((part.argmax(1)[told] == wanted[told]).sum())
-            right[field][1] += int(told.sum())
+        answered.append((reader(noisy(x, levels), levels, size), labels))
     reader.train()
-    return {f"read_{field}": good / told for field, (good, told) in right.items() if told}
+    return {f"read_{field}": share for field, share in accuracy(answered).items()}
 
 
 def train(replicas: Replicas, args: argparse.Namespace) -> None:
@@ -177,6 +168,8 @@ def train(replicas: Replicas, args: argparse.Namespace) -> None:
     lessons = Lessons(Pool(pool_folder(Path(args.pool), args.vae), device))
     torch.manual_seed(0)
     reader = Reader().to(device)
+    if args.start:
+        reader.load_state_dict(kept(args.start)[0])
     optimizer = torch.optim.AdamW(reader.parameters(), args.rate, weight_decay=0.02)
     step, spent = 0, 0.0
     if (out / "state.pt").exists():
@@ -187,11 +180,11 @@ def train(replicas: Replicas, args: argparse.Namespace) -> None:
     clock, journal, smooth = Clock(args, step, spent), Journal(out / "curve.jsonl"), Smooth()
 
     def report() -> None:
-        journal.write(
-            **clock.told(step), machine=replicas.machine, train=float(smooth), **examine(reader, lessons, 0.2)
-        )
-        kept = {"reader": reader.state_dict(), "optimizer": optimizer.state_dict()}
-        save_state(out / "state.pt", {**kept, "step": step, "spent": clock.spent})
+        read = examine(reader, lessons, EXAM_NOISE)
+        journal.write(**clock.told(step), machine=replicas.machine, train=float(smooth), **read)
+        state = {"reader": reader.state_dict(), "optimizer": optimizer.state_dict()}
+        save_state(out / "state.pt", {**state, "step": step, "spent": clock.spent})
+        keep(out / KEPT.name, reader, {"encoder": encoder_identity(args.vae), **clock.told(step), **read})
 
     told = time.time()
     while (progress := clock.progress(step)) < 1 and not clock.pauses:
@@ -221,6 +214,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", default="build/reader")
     parser.add_argument("--vae", default="build/vae/final")
+    parser.add_argument("--from", dest="start", type=Path, help="a reader to begin with, such as the one kept here")
     parser.add_argument("--pool", default="build/transformer", help="the transformer's folder")
     Clock.options(parser, steps=8000)
     parser.add_argument("--batch", type=int, default=1024 if on_gpu() else 128, help="pictures (%(default)s)")

@@ -19,12 +19,13 @@ from diffusers import Flux2Transformer2DModel
 from torch import Tensor
 from transformers import AutoTokenizer, Qwen3ForCausalLM
 
+from likeness.errors import InputError
 from starter_recipe.batches import Order, Orders, batch_of
 from starter_recipe.drawings import Size
 from starter_recipe.flow import Told, draw_times, flow_loss, make_transformer, velocity, walk
 from starter_recipe.pipeline import draw, export
 from starter_recipe.pool import Pool, pool_folder, pool_options, ready_pool
-from starter_recipe.reader import asked_loss, open_reader
+from starter_recipe.reader import KEPT, asked_loss, open_reader
 from starter_recipe.text import make_text_encoder, train_tokenizer
 from starter_recipe.training import (
     Clock,
@@ -133,7 +134,7 @@ def train(replicas: Replicas, args: argparse.Namespace) -> None:
     clock, journal = Clock(args, step, spent), Journal(out / "curve.jsonl")
     smooth = {name: Smooth() for name in ("pictures", "pairs", "asked", "asked_own")}
     orders = Orders(tokenizer, pool, args.batch, replicas.rank)
-    reader = open_reader(Path(args.reader), replicas.device) if args.ask else None
+    reader = open_reader(args.reader, args.vae).to(replicas.device) if args.ask else None
     began, samples, reports = time.time(), 0, 0
 
     def report() -> None:
@@ -204,7 +205,7 @@ def main() -> None:
     parser.add_argument(
         "--own", type=int, default=0, help="every so many steps it is asked where the model's own steps led; 0: never"
     )
-    parser.add_argument("--reader", default="build/reader/state.pt", help="taught by starter_recipe.reader")
+    parser.add_argument("--reader", type=Path, default=KEPT, help="taught by starter_recipe.reader (%(default)s)")
     pool_options(parser)
     parser.add_argument("--replicas", type=int, default=0, help="processes; 0: one on a GPU, else two")
     parser.add_argument("--report", type=int, default=500 if gpu else 50, help="steps between reports and saves")
@@ -213,8 +214,11 @@ def main() -> None:
     args = parser.parse_args()
     if args.own and not args.ask:
         parser.error("--own: asks the reader. Fix: give --ask too")
-    if args.ask and not Path(args.reader).exists():
-        parser.error(f"--reader: there is no {args.reader}. Fix: teach one with python -m starter_recipe.reader")
+    if args.ask:
+        try:
+            open_reader(args.reader, args.vae)
+        except InputError as e:
+            parser.error(str(e))
     out = Path(args.out)
     prepare_text(out, args.start)
     keep_curve(out, "transformer", args.start)

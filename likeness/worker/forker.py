@@ -32,11 +32,12 @@ MOST_BYTES, MOST_FILES = 1 << 20, 16
 
 def serve(orders: socket.socket) -> list[str]:
     """Returns in each worker, with its arguments; in the forker itself when it shall end, with none."""
+    missing = list(MODULES)
     running: dict[int, tuple[int, int]] = {}  # what tells of its end: its id, and the pipe
     selector = selectors.PollSelector()
     selector.register(orders, selectors.EVENT_READ)
     while True:
-        for key, _ in selector.select():
+        for key, _ in selector.select(0 if missing else None):
             if key.fileobj is not orders:
                 selector.unregister(key.fd)
                 _tell_end(key.fd, *running.pop(key.fd))
@@ -59,6 +60,12 @@ def serve(orders: socket.socket) -> list[str]:
             end = os.pidfd_open(worker)
             running[end] = worker, pipe
             selector.register(end, selectors.EVENT_READ)
+        if missing:
+            with suppress(Exception):  # the worker that needs it meets the same, and says so
+                importlib.import_module(missing.pop(0))
+            if not missing:
+                gc.collect()
+                gc.freeze()  # so that workers share the memory on
 
 
 def _tell_end(end: int, worker: int, pipe: int) -> None:
@@ -92,11 +99,6 @@ def _become(order: dict[str, Any], log: int, held: list[int]) -> list[str]:
 
 def run(orders: socket.socket) -> int:
     prepare()
-    for name in MODULES:
-        with suppress(Exception):  # the worker that needs it meets the same, and says so
-            importlib.import_module(name)
-    gc.collect()
-    gc.freeze()  # so that workers share the memory on
     arguments = serve(orders)
     if not arguments:
         return 0

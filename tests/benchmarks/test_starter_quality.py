@@ -64,7 +64,7 @@ def test_lessons_show_held_out_values_and_the_exam_does_not() -> None:
 
 def test_a_judge_learns_and_takes_any_shape() -> None:
     torch.manual_seed(0)
-    judge = AttributeJudge(width=4)
+    judge = AttributeJudge(width=8)
     base = Picture(scene="plain", framing="half body")
     values = {"scene": ("plain", "beach"), "garment_colour": ("red", "blue"), "style": ("flat", "sketch")}
     pictures = [
@@ -97,15 +97,26 @@ def test_a_judge_learns_and_takes_any_shape() -> None:
 
 def test_a_judge_is_kept_and_taught_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attribute_school, "EXAM_PICTURES", 60)
-    judge = attribute_school.ready_judge(0.02, tmp_path, width=4)
-    first = judge.facts["pictures"]
-    path = attribute_school.judge_path(tmp_path, 4)
-    assert path.exists() and 0 < judge.facts["accuracy"]["scene"] <= 1
-    monkeypatch.setattr(attribute_school, "teach", None)  # no more teaching
-    assert attribute_school.ready_judge(0.02, tmp_path, width=4).facts == judge.facts
-    monkeypatch.undo()
-    monkeypatch.setattr(attribute_school, "EXAM_PICTURES", 60)
-    assert attribute_school.teach(path, 0.02, width=4).facts["pictures"] > first
+    path = tmp_path / "judge.safetensors"
+    with pytest.raises(InputError, match=r"no judge\. Fix: .*--judge"):
+        attribute_school.load_judge(path)
+    taught = attribute_school.teach(path, 0.02, width=4)
+    judge = attribute_school.load_judge(path)
+    assert judge.facts == taught.facts and 0 < judge.facts["accuracy"]["scene"] <= 1
+    x = torch.rand(2, 3, 64, 64)
+    assert all(torch.equal(a, b) for a, b in zip(judge(x), taught(x), strict=True))
+    monkeypatch.setattr(attribute_school, "world_identity", lambda: "another")
+    with pytest.raises(InputError, match="a world that has changed"):
+        attribute_school.load_judge(path)
+    more = attribute_school.teach(path, 0.02, width=8)
+    assert more.width == 4 and more.facts["pictures"] > judge.facts["pictures"]
+    assert attribute_school.load_judge(path).facts == more.facts
+
+
+def test_the_kept_judge_knows_todays_world() -> None:
+    """What changes the world makes the judge worth less; it is taught on then."""
+    accuracy = attribute_school.load_judge().facts["accuracy"]
+    assert accuracy["scene"] > 0.9 and accuracy["hair_colour"] > 0.85 and accuracy["hair"] > 0.7
 
 
 def test_an_edit_is_judged_by_what_it_changes_and_the_rest_by_pixels() -> None:
@@ -133,10 +144,10 @@ def test_figures_are_kept_and_not_measured_again(tmp_path: Path, monkeypatch: py
     torch.manual_seed(0)
     judge = AttributeJudge(4)
     judge.facts = {"pictures": 1}
-    monkeypatch.setattr(starter_quality, "ready_judge", lambda *_: judge)
+    monkeypatch.setattr(starter_quality, "load_judge", lambda _: judge)
     options = Namespace(
         base=str(toy), count=2, only=["prompts", "edits", "sizes"], card=True, anew=False, folder=tmp_path / "kept",
-        judge=tmp_path, judge_minutes=0, judge_width=4, threads=1,
+        judge=tmp_path, threads=1,
     )  # fmt: skip
     card = toy / "README.md"
     card.write_text("# Toy\n\n## Measured quality\n\nGood.\n\n## Licence\n\nFree.\n")
@@ -147,7 +158,7 @@ def test_figures_are_kept_and_not_measured_again(tmp_path: Path, monkeypatch: py
     (kept,) = (tmp_path / "kept").glob("starter-*")
     assert len(list((kept / "prompts").glob("*.png"))) == 2
     assert json.loads((kept / "figures-2.json").read_text()) == parts
-    monkeypatch.setattr(starter_quality, "ready_judge", None)  # not needed again
+    monkeypatch.setattr(starter_quality, "load_judge", None)  # not needed again
     assert starter_quality.run(options, Console(quiet=True)).keys() == parts.keys()
     text = card.read_text()
     assert text.count(starter_quality.HEADING) == 1 and text.count("## Licence") == 1 and "| edits followed |" in text

@@ -7,18 +7,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from diffusers import AutoencoderKLFlux2
 from torch import Tensor, nn
 from transformers import AutoTokenizer
 
 from starter_recipe import pool, reader, transformer
 from starter_recipe.batches import EDIT_EVERY, Orders
-from starter_recipe.drawings import Size, pair_of, picture_of
+from starter_recipe.drawings import Size, draw_pictures, pair_of, picture_of
 from starter_recipe.fields import COUNTS, FIELDS, UNKNOWN, classes_of, loss_of
 from starter_recipe.flow import tokens_of
+from starter_recipe.kept import keep
 from starter_recipe.named import named_in, shown_in
 from starter_recipe.pool import Pool
 from starter_recipe.reader import Lessons, Reader, asked_loss, noisy
-from starter_recipe.training import run_replicas
+from starter_recipe.training import SHIPPED, run_replicas
+from starter_recipe.vae_model import encode
 from starter_recipe.world import SIZES
 from starter_recipe.world.picture import SQUARE
 from tests.starter_recipe.test_pretraining import started
@@ -145,7 +148,16 @@ def test_it_is_taught_goes_on_and_is_asked(
     rows = [json.loads(line) for line in (tmp_path / "reader" / "curve.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows] == [2, 3] and "read_scene" in rows[-1]
     run = [*made, "--out", str(tmp_path), "--from", str(toy), "--batch", "2", "--report", "10", "--steps", "4"]
-    started(transformer.main, *run, "--ask", "0.1", "--own", "2", "--reader", str(tmp_path / "reader" / "state.pt"))
+    started(
+        transformer.main,
+        *run,
+        "--ask",
+        "0.1",
+        "--own",
+        "2",
+        "--reader",
+        str(tmp_path / "reader" / "reader.safetensors"),
+    )
     row = json.loads((tmp_path / "curve.jsonl").read_text().splitlines()[-1])
     assert row["asked"] > 1 and row["asked_own"] > 1  # of a reader that knows nothing
 
@@ -159,7 +171,38 @@ def test_a_reader_without_a_lesson_is_not_kept(toy_vae: Path, tmp_path: Path, mo
     monkeypatch.setattr("sys.argv", [*call, "--out", str(out), "--minutes", "0.0001"])
     with pytest.raises(SystemExit, match="Fix: give more"):
         reader.main()
-    assert not (out / "state.pt").exists()
+    assert not list(out.glob("*"))
+
+
+def test_a_reader_is_of_one_vae(
+    toy_vae: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network, path = Reader(), tmp_path / "reader.safetensors"
+    keep(path, network, {"encoder": pool.encoder_identity(toy_vae)})
+    torch.manual_seed(0)
+    x, level = torch.randn(3, tokens_of(WIDE), 64), torch.full((3,), 0.2)
+    opened = reader.open_reader(path, toy_vae)
+    for a, b in zip(opened(x, level, WIDE), network.eval()(x, level, WIDE), strict=True):
+        assert torch.allclose(a, b, atol=0.01) and not a.requires_grad
+    for given, why in ((reader.KEPT, "another VAE"), (tmp_path / "none.safetensors", "there is no")):
+        call = ["transformer", "--vae", str(toy_vae), "--out", str(tmp_path / "out"), "--ask", "0.1"]
+        monkeypatch.setattr("sys.argv", [*call, "--reader", str(given)])
+        with pytest.raises(SystemExit):
+            transformer.main()
+        assert f"--reader: {given}" in (said := capsys.readouterr().err).replace("there is no ", "") and why in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_kept_reader_reads_what_the_shipped_vae_makes() -> None:
+    unseen = range(5_000_000, 5_000_120)
+    latents = encode(AutoencoderKLFlux2.from_pretrained(SHIPPED / "vae"), draw_pictures(unseen)[SQUARE]).float()
+    labels = classes_of([shown_in(p) for p in map(picture_of, unseen) if (p.width, p.height) == SQUARE])
+    logits = reader.open_reader(reader.KEPT, SHIPPED / "vae")(latents, torch.zeros(len(latents)), SQUARE)
+    right: dict[str, float] = {}
+    for field, part, wanted in zip(FIELDS, logits, labels.unbind(1), strict=True):
+        known = wanted != UNKNOWN
+        right[field] = (part.argmax(1)[known] == wanted[known]).float().mean().item()
+    assert right["scene"] > 0.9 and right["style"] > 0.9 and right["hair"] > 0.5
 
 
 def _alone(world, main, *args) -> None:

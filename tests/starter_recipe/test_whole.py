@@ -44,8 +44,9 @@ def test_each_stage_gets_its_share_and_what_the_one_before_made(
     assert starts == ["likeness/starter/vae", "likeness/starter", str(tmp_path / "transformer" / "starter")]
     for call in (reader, transformer):
         assert call[call.index("--vae") + 1] == str(tmp_path / "vae" / "final")
+    assert Path(reader[reader.index("--from") + 1]).exists()
     assert reader[reader.index("--pool") + 1] == transformer[transformer.index("--out") + 1]
-    assert transformer[transformer.index("--reader") + 1] == str(tmp_path / "reader" / "state.pt")
+    assert transformer[transformer.index("--reader") + 1] == str(tmp_path / "reader" / "reader.safetensors")
     assert float(transformer[transformer.index("--ask") + 1]) > 0
     whole.main(["--minutes", "20", "--from", "likeness/starter", "--out", str(tmp_path)])
     assert len(calls.seen) == 4  # nothing is left to do
