@@ -11,7 +11,7 @@ JOBS   ?= 3
 # Where this is set, each of the suite's hundreds of processes would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test test-long screens check types bench bench-waiting learning scorecard-validation voice-quality starter starter-distilled starter-companions starter-examples starter-quality docs clean fuzz fuzz-api bench-large
+.PHONY: setup demo test test-long screens check types bench bench-waiting bench-starting learning scorecard-validation voice-quality starter starter-distilled starter-companions starter-examples starter-quality docs clean fuzz fuzz-api bench-large
 setup: $(VENV)/.done
 
 $(VENV)/.done: pyproject.toml
@@ -51,6 +51,10 @@ bench: setup
 # How a worker's threads should wait for one another: what it brings, and what it costs beside other work.
 bench-waiting: setup
 	$(BIN)/python -m benchmarks.waiting
+
+# How much sooner a picture is there when the studio's worker is forked.
+bench-starting: setup
+	$(BIN)/python -m benchmarks.starting
 
 # How far the example's trait is learned, epoch by epoch, and how far it leaks.
 learning: setup

@@ -13,6 +13,7 @@ import pytest
 
 from likeness.service import forking, workers
 from likeness.service.forking import Forked, Forker
+from likeness.service.samples import SampleJob, order
 from likeness.service.workers import is_held
 
 # A forker without its imports, whose workers run the code that they are given.
@@ -158,3 +159,19 @@ def test_it_is_used_where_there_is_no_gpu(gpu: bool, tmp_path: Path, monkeypatch
     monkeypatch.setattr(workers, "_forker", None)
     workers.keep_ready()
     assert (workers._forker is None) == gpu
+
+
+def test_a_forked_worker_draws_what_a_started_one_draws(
+    tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if workers._forker is None:
+        pytest.skip("workers are not forked on this machine")
+    drawn: list[bytes] = []
+    for way in ("forked", "started"):
+        asked = order(SampleJob(str(tiny_base), ("a cat",), steps=2, output=tmp_path / f"{way}.png"), tmp_path)
+        worker = workers.Worker(asked.verb, asked.write(tmp_path / way))
+        assert isinstance(worker.process, Forked) == (way == "forked")
+        worker.check()
+        drawn.append((tmp_path / f"{way}.png").read_bytes())
+        monkeypatch.setattr(workers, "_forker", None)
+    assert drawn[0] == drawn[1]
