@@ -27,7 +27,7 @@ from likeness.config.run import RunConfig
 from likeness.errors import LikenessError, RunFailed
 from likeness.events import RunStarted, Stage, StepDone, read_events
 from likeness.service import runs
-from likeness.worker import WAITING
+from likeness.worker import ENVIRONMENT
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "character" / "mika.yaml"
 SIDES = ("likeness", "plain")
@@ -131,7 +131,7 @@ def execute(command: Sequence[str], log: Path, settings: Mapping[str, str] = {})
 
     Raises RunFailed with its words.
     """
-    environment = {k: v for k, v in os.environ.items() if k not in ("LIKENESS_PARENT", *WAITING)}
+    environment = {k: v for k, v in os.environ.items() if k not in ("LIKENESS_PARENT", *ENVIRONMENT)}
     environment |= {"HF_HUB_DISABLE_PROGRESS_BARS": "1", **settings}
     with log.open("wb") as out:
         began = time.time()

@@ -116,7 +116,7 @@ def test_a_worker_that_is_killed_is_told(likeness: Likeness, config: Path, monke
     def kill_at_step_three(self: workers.Worker):
         for event in plain(self):
             if isinstance(event, StepDone) and event.step == 3:
-                self.process.kill()
+                self.process.send_signal(signal.SIGKILL)
             yield event
 
     monkeypatch.setattr(workers.Worker, "_new_events", kill_at_step_three)
