@@ -27,10 +27,12 @@ from benchmarks.attribute_judge import (
     with_taught,
 )
 from likeness.errors import InputError
+from starter_recipe.answers import hidden_weights
 from starter_recipe.drawings import Size
 from starter_recipe.fields import loss_of
 from starter_recipe.kept import keep, kept
-from starter_recipe.training import Muon, Replicas, Smooth, ahead, mixed, warm_level
+from starter_recipe.optimizers import Optimizers, young
+from starter_recipe.training import Replicas, Smooth, ahead, mixed, warm_level
 from starter_recipe.world import SIZES, random_picture, render
 
 KEPT = Path(__file__).with_name("attribute_judge.safetensors")
@@ -121,16 +123,12 @@ def teach(path: Path, minutes: float, width: int = WIDTH, batch: int = 0, rate: 
     torch.manual_seed(0)
     judge = (_opened(path) if path.exists() else AttributeJudge(width)).train().to(device)
     before = judge.facts.get("pictures", 0)
-    params = list(judge.parameters())
-    ends = ("features.0.0.weight", "answers.heads.weight")
-    hidden = [p for name, p in judge.named_parameters() if p.ndim > 1 and name not in ends]
-    rest = [p for p in params if all(p is not h for h in hidden)]
-    muon = Muon(hidden, rate, weight_decay=0.01)
-    adam = torch.optim.AdamW(rest, rate / 8, betas=(0.9, 0.98))
-    average, step, smooth, told, saved = [p.detach().clone() for p in params], 0, Smooth(), began, began
+    optimizers = Optimizers(list(judge.parameters()), hidden_weights(judge), rate)
+    step, smooth, told, saved = 0, Smooth(), began, began
+    questions = exam(device)
 
     def save() -> AttributeJudge:
-        return _save(path, judge, average, before + step * batch, exam(device))
+        return _save(path, judge, optimizers.average, before + step * batch, questions)
 
     for images, labels in ahead(lesson, _Lessons(before // batch, batch), replicas.workers):
         progress = (time.time() - began) / (60 * minutes)
@@ -142,12 +140,8 @@ def teach(path: Path, minutes: float, width: int = WIDTH, batch: int = 0, rate: 
         loss = loss_of(logits, torch.from_numpy(labels).to(device))
         loss.backward()
         factor = warm_level(progress, step, WARM_UP, COOLDOWN)
-        for optimizer, peak in ((muon, rate), (adam, rate / 8)):
-            optimizer.param_groups[0]["lr"] = peak * factor
-            optimizer.step()
-        judge.zero_grad(set_to_none=True)
         step += 1
-        torch._foreach_lerp_(average, [p.detach() for p in params], 1 - min(AVERAGE, step / (step + 10)))
+        optimizers.step(factor, young(step, AVERAGE))
         smooth.add(loss)
         if time.time() - told > TELL_SECONDS:
             told = time.time()

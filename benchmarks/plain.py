@@ -96,7 +96,7 @@ def main(path: Path) -> None:
     device = torch.accelerator.current_accelerator() or torch.device("cpu")
     # The VAE in fp32, as on the other side.
     dtypes = {"default": DTYPES[job["precision"]], "vae": torch.float32}
-    pipe = Flux2KleinPipeline.from_pretrained(job["base"], torch_dtype=dtypes).to(device)
+    pipe = Flux2KleinPipeline.from_pretrained(job["base"], dtype=dtypes).to(device)
     pipe.set_progress_bar_config(disable=True)
     loaded = time.time()
     latents, text, empty = encode(pipe, job)

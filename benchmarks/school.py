@@ -40,7 +40,7 @@ def ready_judge(folder: Path, say: Callable[[str], None] = print) -> Judge:
     except ImportError as e:
         raise InputError(f"the judge learns from renders ({e}). Fix: pip install -e '.[starter]'") from e
     say(f"Training a judge on {TRAIN_PICTURES} renders (once; kept in {folder}) …")
-    vae = AutoencoderKLFlux2.from_pretrained(STARTER_FOLDER / "vae", torch_dtype=torch.float32).eval()
+    vae = AutoencoderKLFlux2.from_pretrained(STARTER_FOLDER / "vae", dtype=torch.float32).eval()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)  # the first weights and the dropout
         judge = Judge()

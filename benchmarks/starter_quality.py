@@ -122,7 +122,7 @@ def percent(right: Sequence[bool]) -> float:
 
 def measure_reconstruction(studio: Studio) -> list[Row]:
     assert studio.card.path is not None
-    vae = AutoencoderKLFlux2.from_pretrained(studio.card.path / "vae", torch_dtype=torch.float32).eval()
+    vae = AutoencoderKLFlux2.from_pretrained(studio.card.path / "vae", dtype=torch.float32).eval()
     by_style = reconstruction(vae)
     rows = [Row(f"VAE reconstruction, {style}", round(db, 2), "dB") for style, db in by_style.items()]
     return [
@@ -177,7 +177,7 @@ def region_psnr(a: np.ndarray, b: np.ndarray, region: np.ndarray) -> float:
 def measure_edits(studio: Studio, judge: AttributeJudge, count: int) -> list[Row]:
     """Whether the instruction was followed, by what it changes, and what became of the rest."""
     assert studio.card.path is not None
-    vae = AutoencoderKLFlux2.from_pretrained(studio.card.path / "vae", torch_dtype=torch.float32).eval()
+    vae = AutoencoderKLFlux2.from_pretrained(studio.card.path / "vae", dtype=torch.float32).eval()
     found: dict[str, list[tuple[bool, bool]]] = {}
     kept: list[tuple[float, float]] = []
     for i in track(range(count), "edits", transient=True):

@@ -39,6 +39,12 @@ class Answers(nn.Module):
         return self.heads(functional.dropout(hidden, self.dropout, self.training)).split(COUNTS, dim=1)
 
 
+def hidden_weights(network: nn.Module) -> list[bool]:
+    """Of its parameters in order, those that Muon updates: all matrices and kernels but the first and the last."""
+    ends = ("features.0.0.weight", "answers.heads.weight")
+    return [p.ndim > 1 and name not in ends for name, p in network.named_parameters()]
+
+
 def accuracy(answered: Iterable[tuple[tuple[Tensor, ...], Tensor]]) -> dict[str, float]:
     """Share of right answers by field, from logits and labels (B, fields) of batches; of fields that some row knows."""
     right = {field: torch.zeros(2, dtype=torch.int64) for field in FIELDS}

@@ -61,7 +61,7 @@ pipe(
 
 
 def write_card(curve: list[dict], vae_curve: list[dict]) -> None:
-    vae = AutoencoderKLFlux2.from_pretrained(SHIPPED / "vae", torch_dtype=torch.float32).eval()
+    vae = AutoencoderKLFlux2.from_pretrained(SHIPPED / "vae", dtype=torch.float32).eval()
     quality = reconstruction(vae)
     last = curve[-1]
     rows = "\n".join(f"| VAE reconstruction, {style} | {db:.1f} dB |" for style, db in quality.items())

@@ -95,12 +95,12 @@ def told_in(job: tuple[str, range]) -> dict[Size, tuple[list[str], np.ndarray | 
 
 class Teacher:
     def __init__(self, folder: Path, device: torch.device):
-        self.transformer = Flux2Transformer2DModel.from_pretrained(folder / "transformer", torch_dtype=torch.float32)
+        self.transformer = Flux2Transformer2DModel.from_pretrained(folder / "transformer", dtype=torch.float32)
         self.transformer.eval().to(device, best_dtype(device))
         self.encoder = Qwen3ForCausalLM.from_pretrained(folder / "text_encoder", dtype=best_dtype(device))
         self.encoder.eval().to(device)
         self.tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder / "tokenizer")
-        self.vae = AutoencoderKLFlux2.from_pretrained(folder / "vae", torch_dtype=torch.float32).eval().to(device)
+        self.vae = AutoencoderKLFlux2.from_pretrained(folder / "vae", dtype=torch.float32).eval().to(device)
         self.guidance = json.loads((folder / "likeness.json").read_text())["guidance"]
 
     @torch.no_grad()
@@ -212,7 +212,7 @@ def train(replicas: Replicas, args: argparse.Namespace) -> None:
     out, device = Path(args.out), replicas.device
     torch.manual_seed(0)
     teacher, paths = Teacher(Path(args.start), device), Paths(args, device)
-    transformer = Flux2Transformer2DModel.from_pretrained(Path(args.start) / "transformer", torch_dtype=torch.float32)
+    transformer = Flux2Transformer2DModel.from_pretrained(Path(args.start) / "transformer", dtype=torch.float32)
     weights = Weights(transformer.to(device), teacher.encoder, args.rate, replicas, frozen_text=True)
     step, spent = 0, 0.0
     if (out / "state.pt").exists():

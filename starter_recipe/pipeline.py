@@ -54,7 +54,7 @@ def export(
     """Write a whole pipeline folder: the networks in bf16, whatever they were trained in, the VAE in fp16."""
     pipe = Flux2KleinPipeline(
         scheduler=FlowMatchEulerDiscreteScheduler(shift=SHIFT, use_dynamic_shifting=False),
-        vae=AutoencoderKLFlux2.from_pretrained(vae_folder, torch_dtype=torch.float16),
+        vae=AutoencoderKLFlux2.from_pretrained(vae_folder, dtype=torch.float16),
         text_encoder=_rounded(Qwen3ForCausalLM(encoder.config), encoder),
         tokenizer=tokenizer,
         transformer=_rounded(Flux2Transformer2DModel(**transformer.config), transformer),
@@ -78,7 +78,7 @@ def _rounded(twin: nn.Module, model: nn.Module) -> nn.Module:
 
 
 def open_pipeline(folder: Path, device: torch.device) -> Flux2KleinPipeline:
-    pipe = Flux2KleinPipeline.from_pretrained(folder, torch_dtype=torch.float32).to(device)
+    pipe = Flux2KleinPipeline.from_pretrained(folder, dtype=torch.float32).to(device)
     pipe.set_progress_bar_config(disable=True)
     return pipe
 

@@ -80,7 +80,7 @@ def encoded(vae: AutoencoderKLFlux2, images: Pixels) -> np.ndarray:
 def build(replicas: Replicas, folder: Path, vae_folder: str, pictures: int, pairs: int) -> None:
     """Fill the pool, each replica its share of the chunks; chunks that are there already are kept."""
     folder.mkdir(parents=True, exist_ok=True)
-    vae = AutoencoderKLFlux2.from_pretrained(vae_folder, torch_dtype=torch.float32).eval().to(replicas.device)
+    vae = AutoencoderKLFlux2.from_pretrained(vae_folder, dtype=torch.float32).eval().to(replicas.device)
     jobs = [(kind, span) for kind, n in (("pictures", pictures), ("pairs", pairs)) for span in spans(n, CHUNK)]
     path = partial(_path, folder)
     missing = [job for job in jobs if not path(*job).exists()][replicas.rank :: replicas.world]

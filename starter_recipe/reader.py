@@ -22,12 +22,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from likeness.errors import InputError
-from starter_recipe.answers import Answers, Residual, accuracy, stage
+from starter_recipe.answers import Answers, Residual, accuracy, hidden_weights, stage
 from starter_recipe.drawings import Size, pair_of, picture_of
 from starter_recipe.fields import UNKNOWN, classes_of, loss_of
 from starter_recipe.flow import CHANNELS, TOKEN, noised
 from starter_recipe.kept import keep, kept
 from starter_recipe.named import shown_in
+from starter_recipe.optimizers import Optimizers, young
 from starter_recipe.pool import Pool, encoder_identity, held_out, pool_folder, pool_options, ready_pool
 from starter_recipe.training import (
     Clock,
@@ -48,7 +49,7 @@ TAUGHT_NOISE = 0.6  # the most that a lesson adds
 EXAM_NOISE = 0.2
 ASKED_NOISE = 0.5  # the most that a guess gets before it is read
 LEAST_TIME = 0.5  # guesses at earlier times hold what the noisy picture showed already
-WARM_UP, COOLDOWN = 100, 0.6
+WARM_UP, COOLDOWN, AVERAGE = 100, 0.6, 0.99
 
 
 class Reader(nn.Module):
@@ -170,44 +171,44 @@ def train(replicas: Replicas, args: argparse.Namespace) -> None:
     reader = Reader().to(device)
     if args.start:
         reader.load_state_dict(kept(args.start)[0])
-    optimizer = torch.optim.AdamW(reader.parameters(), args.rate, weight_decay=0.02)
+    optimizers = Optimizers(list(reader.parameters()), hidden_weights(reader), args.rate)
     step, spent = 0, 0.0
     if (out / "state.pt").exists():
         state = torch.load(out / "state.pt", weights_only=True, map_location=device)
         reader.load_state_dict(state["reader"])
-        optimizer.load_state_dict(state["optimizer"])
+        optimizers.load(state)
         step, spent = state["step"], state["spent"]
     clock, journal, smooth = Clock(args, step, spent), Journal(out / "curve.jsonl"), Smooth()
 
     def report() -> None:
         read = examine(reader, lessons, EXAM_NOISE)
         journal.write(**clock.told(step), machine=replicas.machine, train=float(smooth), **read)
-        state = {"reader": reader.state_dict(), "optimizer": optimizer.state_dict()}
-        save_state(out / "state.pt", {**state, "step": step, "spent": clock.spent})
         keep(out / KEPT.name, reader, {"encoder": encoder_identity(args.vae), **clock.told(step), **read})
+
+    def save() -> None:
+        state = {"reader": reader.state_dict(), **optimizers.state()}
+        save_state(out / "state.pt", {**state, "step": step, "spent": clock.spent})
+        optimizers.with_average(report)
 
     told = time.time()
     while (progress := clock.progress(step)) < 1 and not clock.pauses:
         torch.manual_seed(step)
-        for group in optimizer.param_groups:
-            group["lr"] = args.rate * warm_level(progress, step - clock.first, WARM_UP, COOLDOWN)
         x, labels, size = lessons.batch(random.Random(step), args.batch)
         level = TAUGHT_NOISE * torch.rand(len(x), device=device)
         with mixed(device):
             logits = reader(noisy(x, level), level, size)
         loss = loss_of(logits, labels)
-        optimizer.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(reader.parameters(), 2.0)
-        optimizer.step()
-        smooth.add(loss)
+        factor = warm_level(progress, step - clock.first, WARM_UP, COOLDOWN)
         step += 1
+        optimizers.step(factor, young(step, AVERAGE))
+        smooth.add(loss)
         if time.time() - told > args.report:
-            report()
+            save()
             told = time.time()
     if step == 0 and not clock.pauses:
         raise SystemExit("--minutes: over before the pool was drawn. Fix: give more, or fewer --pictures and --pairs")
-    report()
+    save()
 
 
 def main() -> None:
@@ -217,8 +218,8 @@ def main() -> None:
     parser.add_argument("--from", dest="start", type=Path, help="a reader to begin with, such as the one kept here")
     parser.add_argument("--pool", default="build/transformer", help="the transformer's folder")
     Clock.options(parser, steps=8000)
-    parser.add_argument("--batch", type=int, default=1024 if on_gpu() else 128, help="pictures (%(default)s)")
-    parser.add_argument("--rate", type=float, default=0.002, help="AdamW's")
+    parser.add_argument("--batch", type=int, default=1024 if on_gpu() else 64, help="pictures (%(default)s)")
+    parser.add_argument("--rate", type=float, default=0.02, help="Muon's learning rate; AdamW's is an eighth")
     parser.add_argument("--report", type=float, default=60, help="seconds between reports and saves")
     pool_options(parser)
     args = parser.parse_args()

@@ -23,6 +23,7 @@ from likeness.errors import InputError
 from starter_recipe.batches import Order, Orders, batch_of
 from starter_recipe.drawings import Size
 from starter_recipe.flow import Told, draw_times, flow_loss, make_transformer, velocity, walk
+from starter_recipe.optimizers import young
 from starter_recipe.pipeline import draw, export
 from starter_recipe.pool import Pool, pool_folder, pool_options, ready_pool
 from starter_recipe.reader import KEPT, asked_loss, open_reader
@@ -52,7 +53,7 @@ def transformer_of(start: str) -> Flux2Transformer2DModel:
     """A new one, or that in the folder `start`."""
     if not start:
         return make_transformer()
-    return Flux2Transformer2DModel.from_pretrained(Path(start) / "transformer", torch_dtype=torch.float32)
+    return Flux2Transformer2DModel.from_pretrained(Path(start) / "transformer", dtype=torch.float32)
 
 
 def prepare_text(out: Path, start: str) -> None:
@@ -175,7 +176,7 @@ def train(replicas: Replicas, args: argparse.Namespace) -> None:
             loss = loss + args.ask * asked
         loss.backward()
         factor = warm_level(progress, step - clock.first, WARM_UP, args.cooldown)
-        decay = args.average if args.start else min(args.average, (step + 1) / (step + 20))
+        decay = args.average if args.start else young(step + 1, args.average)
         weights.step(factor, decay)
         step, samples = step + 1, samples + len(x0)
         if replicas.leads and step % args.report == 0:

@@ -11,7 +11,7 @@ Takes a GPU where there is one.
 """
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -21,10 +21,10 @@ from diffusers import AutoencoderKLFlux2
 from torch import Tensor
 
 from starter_recipe.drawings import Size, draw_pictures, indices_of, name_of, picture_of, spans
+from starter_recipe.optimizers import Optimizers, young
 from starter_recipe.training import (
     Clock,
     Journal,
-    Muon,
     Replicas,
     Smooth,
     ahead,
@@ -50,6 +50,7 @@ SERIES = 30_000_000  # seeds of the pictures
 HELD_OUT = 192  # the first numbers, never trained on
 CHUNK = 192
 WARM_UP = 30  # steps
+DECAYS = (0.0, 1e-5)  # of weights: Muon's and AdamW's
 SQUARES = 8  # weight of the squared error, which quality is told in: at 29 dB as much as the absolute one
 
 
@@ -151,63 +152,27 @@ def loss_of(vae: AutoencoderKLFlux2, target: Tensor, extra: float) -> tuple[Tens
     return absolute + edges + SQUARES * (error**2).mean() + divergence, absolute
 
 
-class Weights:
-    """The VAE, its running average and its optimizers."""
-
-    def __init__(self, vae: AutoencoderKLFlux2, rate: float, replicas: Replicas):
-        self.vae, self.replicas = vae, replicas
-        self.params = [p for p in vae.parameters() if p.requires_grad]
-        kernels = [k for k in hidden_kernels(vae) if k.requires_grad]
-        self.rest = [p for p in self.params if all(p is not k for k in kernels)]
-        self.muon = Muon(kernels, rate, replicas=replicas)
-        self.adam = torch.optim.AdamW(self.rest, rate / 8, betas=(0.9, 0.98), weight_decay=1e-5)
-        self.rate = rate
-        self.average = [p.detach().clone() for p in self.params]
-
-    def step(self, factor: float, decay: float) -> None:
-        self.replicas.average_gradients(self.params)
-        torch.nn.utils.clip_grad_norm_(self.rest, 1.0)
-        for optimizer, peak in ((self.muon, self.rate), (self.adam, self.rate / 8)):
-            optimizer.param_groups[0]["lr"] = peak * factor
-            optimizer.step()
-        for p in self.params:
-            p.grad = None
-        torch._foreach_lerp_(self.average, [p.detach() for p in self.params], 1 - decay)
-
-    @torch.no_grad()
-    def with_average(self, action: Callable[[], None]) -> None:
-        kept = [p.detach().clone() for p in self.params]
-        torch._foreach_copy_(self.params, self.average)
-        action()
-        torch._foreach_copy_(self.params, kept)
-
-    def state(self) -> dict:
-        optimizers = {"muon": self.muon.state_dict(), "adam": self.adam.state_dict()}
-        return {"vae": self.vae.state_dict(), "average": self.average, **optimizers}
-
-    def load(self, state: dict) -> None:
-        self.vae.load_state_dict(state["vae"])
-        self.muon.load_state_dict(state["muon"])
-        self.adam.load_state_dict(state["adam"])
-        torch._foreach_copy_(self.average, state["average"])
-
-
 def train(replicas: Replicas, args: argparse.Namespace) -> None:
     out = Path(args.out)
     torch.manual_seed(7)
     images = Images(out, args.images, replicas.device)
     if args.start:
-        vae = AutoencoderKLFlux2.from_pretrained(args.start, torch_dtype=torch.float32)
+        vae = AutoencoderKLFlux2.from_pretrained(args.start, dtype=torch.float32)
     else:
         vae = make_vae()
         pca_start(vae, to_tensor(images.by_size[SIZES[0]][: min(400, args.images // 2)].cpu()))
     if args.decoder_only:
         vae.encoder.requires_grad_(False)
         vae.quant_conv.requires_grad_(False)
-    weights, step, spent = Weights(vae.to(replicas.device), args.rate, replicas), 0, 0.0
+    vae.to(replicas.device)
+    params = [p for p in vae.parameters() if p.requires_grad]
+    kernels = {id(kernel) for kernel in hidden_kernels(vae)}
+    optimizers = Optimizers(params, [id(p) in kernels for p in params], args.rate, decays=DECAYS, replicas=replicas)
+    step, spent = 0, 0.0
     if (out / "state.pt").exists():
         state = torch.load(out / "state.pt", weights_only=True, map_location=replicas.device)
-        weights.load(state)
+        vae.load_state_dict(state["vae"])
+        optimizers.load(state)
         step, spent = state["step"], state["spent"]
     clock, journal, smooth = Clock(args, step, spent), Journal(out / "curve.jsonl"), Smooth()
 
@@ -219,7 +184,8 @@ def train(replicas: Replicas, args: argparse.Namespace) -> None:
         )  # fmt: skip
 
     def save() -> None:
-        save_state(out / "state.pt", {**weights.state(), "step": step, "spent": clock.spent})
+        state = {"vae": vae.state_dict(), **optimizers.state()}
+        save_state(out / "state.pt", {**state, "step": step, "spent": clock.spent})
 
     while (progress := replicas.agree(clock.progress(step))) < 1 and not replicas.agree(clock.pauses):
         rng = np.random.default_rng((replicas.rank, step))
@@ -228,16 +194,17 @@ def train(replicas: Replicas, args: argparse.Namespace) -> None:
         loss, absolute = loss_of(vae, target, 0.04 * float(rng.random()))
         loss.backward()
         step += 1
-        decay = min(args.average, step / (step + 10)) if not args.start else args.average
-        weights.step(warm_cosine(progress, step - 1 - clock.first, WARM_UP), decay)
+        replicas.average_gradients(params)
+        decay = args.average if args.start else young(step, args.average)
+        optimizers.step(warm_cosine(progress, step - 1 - clock.first, WARM_UP), decay)
         smooth.add(absolute)
         if replicas.leads and step % args.report == 0:
-            weights.with_average(report)
+            optimizers.with_average(report)
             save()
     if replicas.leads:
         save()
-        weights.with_average(report)
-        weights.with_average(lambda: finish(vae, images, out, args.decoder_only))
+        optimizers.with_average(report)
+        optimizers.with_average(lambda: finish(vae, images, out, args.decoder_only))
 
 
 def finish(vae: AutoencoderKLFlux2, images: Images, out: Path, decoder_only: bool) -> None:

@@ -6,7 +6,10 @@ from torch import Tensor
 from transformers import Qwen3ForCausalLM
 
 from likeness.families.placement import best_dtype
-from starter_recipe.training import Muon, Replicas
+from starter_recipe.optimizers import Optimizers
+from starter_recipe.training import Replicas
+
+SHARE = 1 / 10  # of Muon's rate, for AdamW
 
 
 class Weights:
@@ -35,17 +38,12 @@ class Weights:
         transformer.to(dtype)
         encoder.to(dtype)
         self.work = [p for _, p in named()]
-        self.average = [m.detach().clone() for m in self.masters]
         hidden = [p.ndim == 2 and ("blocks." in n or ".layers." in n) for n, p in named()]
-        matrices = [m for m, h in zip(self.masters, hidden, strict=True) if h]
-        self.muon = Muon(matrices, rate, weight_decay=0.01, replicas=replicas)
-        self.adam = torch.optim.AdamW(
-            [m for m, h in zip(self.masters, hidden, strict=True) if not h],
-            rate / 10,
-            betas=(0.9, 0.98),
-            weight_decay=0.01,
-        )
-        self.rate = rate
+        self.optimizers = Optimizers(self.masters, hidden, rate, share=SHARE, replicas=replicas)
+
+    @property
+    def average(self) -> list[Tensor]:
+        return self.optimizers.average
 
     def step(self, factor: float, decay: float) -> None:
         """One update from the working copies' gradients."""
@@ -54,30 +52,18 @@ class Weights:
             p.grad = None
         self.replicas.average_gradients(self.masters)
         torch.nn.utils.clip_grad_norm_(self.masters, 1.0)
-        for opt, peak in ((self.muon, self.rate), (self.adam, self.rate / 10)):
-            for group in opt.param_groups:
-                group["lr"] = peak * factor
-            opt.step()
-        with torch.no_grad():
-            torch._foreach_copy_(self.work, [m.detach() for m in self.masters])
-            torch._foreach_lerp_(self.average, [m.detach() for m in self.masters], 1 - decay)
+        self.optimizers.step(factor, decay)
+        self.use(self.masters)
 
     @torch.no_grad()
     def use(self, values: list[Tensor]) -> None:
         torch._foreach_copy_(self.work, [v.detach() for v in values])
 
     def state(self) -> dict:
-        return {
-            "masters": [m.detach() for m in self.masters],
-            "average": self.average,
-            "muon": self.muon.state_dict(),
-            "adam": self.adam.state_dict(),
-        }
+        return {"masters": [m.detach() for m in self.masters], **self.optimizers.state()}
 
     @torch.no_grad()
     def load(self, state: dict) -> None:
         torch._foreach_copy_([m.detach() for m in self.masters], state["masters"])
-        torch._foreach_copy_(self.average, state["average"])
-        self.muon.load_state_dict(state["muon"])
-        self.adam.load_state_dict(state["adam"])
+        self.optimizers.load(state)
         self.use(self.masters)

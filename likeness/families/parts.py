@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from diffusers import ModelMixin
 from safetensors import SafetensorError
 from torch import nn
 
@@ -57,7 +56,7 @@ class Parts:
         if any(tensor.endswith(SCALES) for tensor in read_headers(place)):  # loaders would leave them aside
             return network_from(place, kind, place, name, dtype, allow_pickle=allowed)
         load: Any = kind.from_pretrained  # pyright: ignore[reportAttributeAccessIssue]
-        how = {"torch_dtype" if issubclass(kind, ModelMixin) else "dtype": dtype, "variant": variant_in(place)}
+        how = {"dtype": dtype, "variant": variant_in(place)}
         return load(place, use_safetensors=None if allowed else True, **how)
 
     def other(self, name: str, kind: type[T]) -> T:

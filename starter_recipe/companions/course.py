@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from starter_recipe.companions import LOG, WORK
-from starter_recipe.training import Journal, Muon, mixed, save_state
+from starter_recipe.optimizers import Optimizers, young
+from starter_recipe.training import Journal, Smooth, mixed, save_state, warm_level
 
-WARM_UP, COOLDOWN, FLOOR = 60, 0.4, 0.02  # steps; share of the time; of the rate
+WARM_UP, COOLDOWN = 60, 0.4  # steps; share of the time
 AVERAGE = 0.995
 SAVE_SECONDS = 240
 # What is looked up, or maps to and from the outside: AdamW's share.
@@ -64,13 +65,8 @@ def run(
     and at the end, with averaged weights in the model: it writes them out and returns figures for the curve.
     """
     params = list(model.parameters())
-    hidden = [p for n, p in model.named_parameters() if p.ndim > 1 and not any(end in n for end in _ENDS)]
-    rest = [p for p in params if all(p is not h for h in hidden)]
-    muon, adam = (
-        Muon(hidden, course.rate, weight_decay=0.01),
-        torch.optim.AdamW(rest, course.rate / 8, betas=(0.9, 0.98)),
-    )
-    average, step = [p.detach().clone() for p in params], 0
+    hidden = [p.ndim > 1 and not any(end in n for end in _ENDS) for n, p in model.named_parameters()]
+    optimizers, step = Optimizers(params, hidden, course.rate), 0
     path, log = state_file(course.name), LOG / f"{course.name}.jsonl"
     if course.anew:
         path.unlink(missing_ok=True)
@@ -78,45 +74,35 @@ def run(
     if path.exists():
         state = torch.load(path, weights_only=True)
         model.load_state_dict(state["model"])
-        muon.load_state_dict(state["muon"])
-        adam.load_state_dict(state["adam"])
-        average, step = state["average"], state["step"]
+        optimizers.load(state)
+        step = state["step"]
     elif course.shipped and log.exists():  # so that it goes on to drawings it has not seen
         step = json.loads(log.read_text().splitlines()[-1])["step"]
-    journal, start, saved, smooth = Journal(log), time.time(), time.time(), 0.0
+    journal, start, saved, smooth = Journal(log), time.time(), time.time(), Smooth()
     first_step = step
 
     def checkpoint() -> None:
-        states = {"model": model.state_dict(), "muon": muon.state_dict(), "adam": adam.state_dict()}
-        save_state(path, {**states, "average": average, "step": step})
-        kept = [p.detach().clone() for p in params]
+        save_state(path, {"model": model.state_dict(), **optimizers.state(), "step": step})
         model.eval()
-        with torch.no_grad():
-            torch._foreach_copy_(params, average)
-            figures = export()
-            torch._foreach_copy_(params, kept)
+        optimizers.with_average(tell)
         model.train()
+
+    def tell() -> None:
+        figures = export()
         seconds = time.time() - start
-        journal.write(step=step, samples=step * course.batch, seconds=seconds, loss=smooth, **figures)
+        journal.write(step=step, samples=step * course.batch, seconds=seconds, loss=float(smooth), **figures)
 
     model.train()
     while (spent := (time.time() - start) / 60) < course.minutes:
-        factor = min(1.0, (step - first_step + 1) / WARM_UP) * max(
-            FLOOR, min(1.0, (course.minutes - spent) / (COOLDOWN * course.minutes))
-        )
         with mixed(torch.device("cpu")):
             loss = loss_of(step * course.batch)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(rest, 1.0)
-        for optimizer, rate in ((muon, course.rate), (adam, course.rate / 8)):
-            optimizer.param_groups[0]["lr"] = rate * factor
-            optimizer.step()
-        model.zero_grad(set_to_none=True)
+        factor = warm_level(spent / course.minutes, step - first_step, WARM_UP, COOLDOWN)
         step += 1
-        torch._foreach_lerp_(average, [p.detach() for p in params], 1 - min(AVERAGE, step / (step + 10)))
-        smooth = loss.item() if not smooth else 0.97 * smooth + 0.03 * loss.item()
+        optimizers.step(factor, young(step, AVERAGE))
+        smooth.add(loss)
         if step % 25 == 0:
-            print(f"step {step}  {spent:.1f} min  loss {smooth:.4f}", flush=True)
+            print(f"step {step}  {spent:.1f} min  loss {float(smooth):.4f}", flush=True)
         if time.time() - saved > SAVE_SECONDS:
             checkpoint()
             saved = time.time()

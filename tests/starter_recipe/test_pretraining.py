@@ -58,7 +58,7 @@ def test_every_third_picture_has_another_shape_and_all_shapes_take_turns() -> No
 
 
 def test_latents_of_any_shape_are_the_pipelines_and_decode_again(toy: Path) -> None:
-    network = AutoencoderKLFlux2.from_pretrained(toy / "vae", torch_dtype=torch.float32).eval()
+    network = AutoencoderKLFlux2.from_pretrained(toy / "vae", dtype=torch.float32).eval()
     pipe = open_pipeline(toy, CPU)
     for size, images in draw_pictures(range(12)).items():
         x = to_tensor(images)
@@ -130,7 +130,7 @@ def test_a_decoder_learns_alone_and_latents_stay(
 
 
 def test_the_pool_keeps_each_picture_in_its_row(toy_vae: Path, toy_pool: Pool) -> None:
-    network = AutoencoderKLFlux2.from_pretrained(toy_vae, torch_dtype=torch.float32).eval()
+    network = AutoencoderKLFlux2.from_pretrained(toy_vae, dtype=torch.float32).eval()
     for size in SIZES:
         numbers = toy_pool.numbers["pictures"][size]
         assert toy_pool.latents["pictures"][size].shape == (len(numbers), tokens_of(size), 64)
