@@ -20,11 +20,10 @@ from diffusers import AutoencoderKLFlux2
 from starter_recipe.pipeline import DISTILLED_FACTS, FACTS
 from starter_recipe.pool import encoder_identity
 from starter_recipe.text import TEXT_LAYERS, TEXT_TOKENS
-from starter_recipe.training import LOG, SHIPPED
+from starter_recipe.training import DISTILLED, LOG, SHIPPED
 from starter_recipe.vae_model import psnr, reconstruct, to_tensor
 from starter_recipe.world import picture, random_picture, render
 
-DISTILLED = SHIPPED.with_name("starter-distilled")
 STYLES = tuple(dict.fromkeys(picture.STYLES))
 PER_STYLE = 60
 

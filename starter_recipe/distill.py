@@ -7,6 +7,11 @@ from each of these points straight to the next: its velocity is the mean one of 
 half of its batches start where its own steps have led it, with the teacher's next point as the aim, so that its errors
 do not add up. It starts as a copy of the teacher, whose text encoder and VAE it keeps, so that LoRAs fit both.
 
+    python -m starter_recipe.distill --from build/transformer/starter --carry --minutes 8
+
+`--carry` is for a teacher that went on from the shipped starter: the student starts as the teacher with all that
+distillation changed in the shipped one.
+
 Goes on from build/distill/state.pt when it exists.
 """
 
@@ -27,12 +32,15 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, Qwen3ForCausalLM
 
+from likeness.families.identity import folder_identity
 from likeness.families.placement import best_dtype
 from starter_recipe.drawings import Size, draw_pairs, indices_of, name_of, pair_of, picture_of, size_of, spans
 from starter_recipe.flow import CHANNELS, Told, tokens_of, velocity, walk
 from starter_recipe.pipeline import FACTS, SHIFT, draw, export
 from starter_recipe.text import embed, tokenize
 from starter_recipe.training import (
+    DISTILLED,
+    SHIPPED,
     Clock,
     Journal,
     Replicas,
@@ -208,11 +216,27 @@ def held_out_figures(model: Flux2Transformer2DModel, teacher: Teacher, paths: Pa
     return {name: torch.cat(rows).mean().item() for name, rows in found.items()}
 
 
+@torch.no_grad()
+def carry(model: Flux2Transformer2DModel, base: Path, distilled: Path) -> None:
+    """Add what distillation made of the pipeline in `base` to a model that went on from it.
+
+    Task arithmetic: Ilharco et al., "Editing models with task arithmetic", 2023 (2212.04089).
+    """
+    before, after = (
+        Flux2Transformer2DModel.from_pretrained(folder / "transformer", dtype=torch.float32).state_dict()
+        for folder in (base, distilled)
+    )
+    for name, weight in model.state_dict().items():
+        weight += after[name] - before[name]
+
+
 def train(replicas: Replicas, args: argparse.Namespace) -> None:
     out, device = Path(args.out), replicas.device
     torch.manual_seed(0)
     teacher, paths = Teacher(Path(args.start), device), Paths(args, device)
     transformer = Flux2Transformer2DModel.from_pretrained(Path(args.start) / "transformer", dtype=torch.float32)
+    if args.carry:
+        carry(transformer, SHIPPED, DISTILLED)
     weights = Weights(transformer.to(device), teacher.encoder, args.rate, replicas, frozen_text=True)
     step, spent = 0, 0.0
     if (out / "state.pt").exists():
@@ -275,7 +299,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--replicas", type=int, default=0, help="processes; 0: one on a GPU, else two")
     parser.add_argument("--report", type=int, default=250 if gpu else 50, help="steps between reports and saves")
     parser.add_argument("--anew", action="store_true", help="forget paths and state: the teacher has changed")
+    parser.add_argument("--carry", action="store_true", help="start with what distillation made of the shipped one")
     args = parser.parse_args(arguments)
+    if args.carry and len({folder_identity(folder / "text_encoder") for folder in (SHIPPED, DISTILLED)}) > 1:
+        parser.error(
+            f"--carry: {DISTILLED} was not made of {SHIPPED}, whose text encoder it has not. Fix: leave it out"
+        )
     if args.anew:
         shutil.rmtree(args.out, ignore_errors=True)
     run_replicas(args.replicas, build, args)

@@ -22,6 +22,7 @@ from likeness.families.placement import best_dtype
 
 Made = TypeVar("Made")
 SHIPPED = Path(__file__).parent.parent / "likeness" / "starter"
+DISTILLED = SHIPPED.with_name("starter-distilled")
 LOG = Path(__file__).parent / "log"  # the curves of what is shipped
 
 

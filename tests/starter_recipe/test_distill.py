@@ -1,6 +1,7 @@
 """The variant that draws in four steps, on a toy."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,33 @@ def test_the_student_learns_each_interval_from_the_teachers_points_and_from_its_
         weights.step(1.0, 0.5)
     assert all(now < 0.8 * then for now, then in zip(losses(), first, strict=True)), (first, losses())
     assert all(torch.equal(a, b) for a, b in zip(before, teacher.encoder.parameters(), strict=True))
+
+
+def test_what_distillation_changed_is_carried_to_a_teacher_that_went_on(toy: Path, tmp_path: Path) -> None:
+    base, student, teacher = (Teacher(toy, CPU).transformer for _ in range(3))
+    with torch.no_grad():
+        student.proj_out.weight += 0.5
+        teacher.proj_out.weight += 2
+    for name, model in (("base", base), ("distilled", student)):
+        model.save_pretrained(tmp_path / name / "transformer")
+    wanted = teacher.proj_out.weight + 0.5
+    others = [p.clone() for name, p in teacher.named_parameters() if name != "proj_out.weight"]
+    distill.carry(teacher, tmp_path / "base", tmp_path / "distilled")
+    assert torch.allclose(teacher.proj_out.weight, wanted)
+    after = [p for name, p in teacher.named_parameters() if name != "proj_out.weight"]
+    assert all(torch.equal(a, b) for a, b in zip(after, others, strict=True))
+
+
+def test_a_distilled_pipeline_of_another_base_is_not_carried(
+    toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(toy / "text_encoder", tmp_path / "text_encoder")
+    (tmp_path / "text_encoder" / "config.json").write_text("{}")
+    monkeypatch.setattr(distill, "SHIPPED", toy)
+    monkeypatch.setattr(distill, "DISTILLED", tmp_path)
+    with pytest.raises(SystemExit):
+        distill.main(["--from", str(toy), "--out", str(tmp_path / "out"), "--carry", "--anew"])
+    assert "--carry" in capsys.readouterr().err and not (tmp_path / "out").exists()
 
 
 @pytest.mark.long
