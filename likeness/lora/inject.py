@@ -166,6 +166,16 @@ def tuned_layers(networks: Networks) -> Iterator[Any]:
         yield from (m for m in network.modules() if isinstance(m, BaseTunerLayer))
 
 
+def strip(networks: Networks) -> None:
+    """Take all LoRAs off: the networks are as they were loaded."""
+    for network in networks.values():
+        for name, layer in [(n, m) for n, m in network.named_modules() if isinstance(m, BaseTunerLayer)]:
+            if ".base_layer" not in name:  # a LoRA over another comes off with it
+                network.set_submodule(name, layer.get_base_layer())
+        if hasattr(network, "peft_config"):
+            del network.peft_config
+
+
 def layer_at(networks: Networks, full_name: str) -> nn.Module | None:
     """The base's own layer called `<prefix>.<layer>`; None where there is none."""
     prefix, _, name = full_name.partition(".")

@@ -11,6 +11,7 @@ import threading
 import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 COMMAND = [sys.executable, "-m", "likeness.worker.forker"]
 # A driver of one does not bear being forked.
@@ -20,6 +21,11 @@ GPUS = (Path("/dev/nvidiactl"), Path("/dev/kfd"), Path("/dev/dxg"))
 def possible() -> bool:
     """On Linux without a GPU."""
     return sys.platform == "linux" and hasattr(os, "pidfd_open") and not any(path.exists() for path in GPUS)
+
+
+def order_of(arguments: Sequence[str], environment: Mapping[str, str]) -> dict[str, Any]:
+    """What a process needs to know to become a worker, as JSON has it; it works where this one does."""
+    return {"arguments": list(arguments), "environment": dict(environment), "place": os.getcwd()}
 
 
 class Forked:
@@ -69,9 +75,12 @@ class Forker:
         self._process: subprocess.Popen[bytes] | None = None
         self._orders: socket.socket | None = None
 
-    def fork(self, arguments: Sequence[str], environment: Mapping[str, str], log: int, held: Sequence[int]) -> Forked:
-        """Start a worker that writes to `log` and holds the file descriptors `held` open. Raises OSError."""
-        order = {"arguments": list(arguments), "environment": dict(environment), "place": os.getcwd()}
+    def fork(
+        self, arguments: Sequence[str], environment: Mapping[str, str], log: int, held: Mapping[str, int]
+    ) -> Forked:
+        """Start a worker that writes to `log` and holds file descriptors open, which the variables of its environment
+        that are named in `held` tell it. Raises OSError."""
+        order = {**order_of(arguments, environment), "held": list(held)}
         heard, told = os.pipe()
         worker = Forked(heard)
         try:
@@ -79,7 +88,7 @@ class Forker:
                 if self._process is None or self._process.poll() is not None:
                     self._start()
                 assert self._orders is not None
-                socket.send_fds(self._orders, [json.dumps(order).encode()], [told, log, *held])
+                socket.send_fds(self._orders, [json.dumps(order).encode()], [told, log, *held.values()])
         finally:
             os.close(told)
         return worker

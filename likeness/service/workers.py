@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,21 +64,26 @@ def keep_ready() -> None:
         _forker = forking.Forker()
 
 
-def spawn(verb: str, folder: Path, environment: dict[str, str], keep_open: Sequence[int] = ()) -> Process:
-    """The process itself, with what it prints in the folder's log; `keep_open` are file descriptors for it to hold."""
-    arguments = [verb, str(folder)]
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1", **environment}
+def environment_of(told: Mapping[str, str]) -> dict[str, str]:
+    """A worker's environment: this process's own, and what it is told."""
+    return {**os.environ, "PYTHONUNBUFFERED": "1", **told}
+
+
+def spawn(verb: str, folder: Path, told: Mapping[str, str], held: Mapping[str, int] | None = None) -> Process:
+    """The process itself, with what it prints in the folder's log. `told`: variables of its environment; `held`: file
+    descriptors that it holds open, by the variables that name them."""
+    arguments, environment, held = [verb, str(folder)], environment_of(told), held or {}
     with (folder / LOG_NAME).open("ab") as log:
         if _forker is not None:
             with suppress(OSError):
-                return _forker.fork(arguments, environment, log.fileno(), keep_open)
+                return _forker.fork(arguments, environment, log.fileno(), held)
         return subprocess.Popen(
             [sys.executable, "-m", "likeness.worker", *arguments],
             stdout=log,
             stderr=log,
             stdin=subprocess.DEVNULL,
-            env=environment,
-            pass_fds=keep_open,
+            env=environment | {name: str(file) for name, file in held.items()},
+            pass_fds=list(held.values()),
             start_new_session=True,  # Ctrl-C in the terminal reaches us alone; the command line passes it on
         )
 

@@ -72,6 +72,9 @@ class Queue(Group):
 
     devices: list[str] = Field(default=[], max_length=64, description="Such as cuda:0 or cpu; none for all there are.")
     light_jobs: int = Field(default=2, ge=1, le=16, description="Jobs that need no device, at a time.")
+    keep_base_minutes: int = Field(
+        default=5, ge=0, le=1440, description="For more pictures, unless other work wants the device; 0: none."
+    )
 
     @model_validator(mode="after")
     def known(self) -> "Queue":

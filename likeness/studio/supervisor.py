@@ -36,7 +36,7 @@ class Supervisor:
     ):
         self.studio, self.devices = studio, list(devices)
         self.endings, self.listeners = endings or {}, list(listeners)
-        self.launcher = launcher or LocalLauncher(studio.jobs)
+        self.launcher = launcher or LocalLauncher(studio.jobs, self._stay_seconds)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="supervisor", daemon=True)
         self._lock = (studio.root / "supervisor.lock").open("w")
@@ -59,7 +59,11 @@ class Supervisor:
         self.studio.woken.set()
         if self._thread.is_alive():
             self._thread.join()
+        self.launcher.close()
         self._lock.close()
+
+    def _stay_seconds(self) -> float:
+        return 60 * preferences.get(self.studio, preferences.Queue).keep_base_minutes
 
     def _work(self) -> None:
         while not self._stop.is_set():

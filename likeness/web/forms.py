@@ -12,7 +12,7 @@ from likeness.studio.preferences import Group
 _LABELS = {
     "to": "To", "sender": "From", "host": "SMTP server", "user": "User", "jobs": "Tell of",
     "security": "Encryption", "urls": "Addresses", "secret": "Secret to sign with", 
-    "light_jobs": "Jobs without a device",
+    "light_jobs": "Jobs without a device", "keep_base_minutes": "Minutes that a base stays loaded",
     "devices": "Devices that jobs may use",
     "most_megabytes": "Most megabytes", "seconds": "Most seconds", "servers": "Servers for captions",
 }  # fmt: skip

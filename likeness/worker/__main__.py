@@ -14,7 +14,7 @@ from pathlib import Path
 
 from likeness import durable
 from likeness.errors import LAST_WORDS, LikenessError
-from likeness.worker import prepare
+from likeness.worker import prepare, staying
 
 JOBS = {
     "train": "training",
@@ -41,7 +41,15 @@ JOBS = {
 
 
 def main(arguments: list[str]) -> int:
-    """Run a job, and leave word of its end where that is asked for."""
+    """Run a job, and those that come after it (see `staying`) as long as all goes well; the last one's exit code."""
+    while True:
+        code = _job(arguments)
+        if code != 0 or not (arguments := staying.next_job()):
+            return code
+
+
+def _job(arguments: list[str]) -> int:
+    """Run one, and leave word of its end where that is asked for."""
     for number in (signal.SIGTERM, signal.SIGINT):  # until the job listens itself; a shell may have had one ignored
         signal.signal(number, signal.default_int_handler)
     place = Path(os.environ["LIKENESS_JOB"]) if "LIKENESS_JOB" in os.environ else None

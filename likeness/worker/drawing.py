@@ -9,7 +9,7 @@ from typing import Any
 from likeness.config.sampling import PromptConfig
 from likeness.errors import Interrupted
 from likeness.events import Event, EventLog, Note, Stage
-from likeness.families import Family, open_family
+from likeness.families import Family
 from likeness.families.base import Condition
 from likeness.families.hub import fetch_now
 from likeness.families.placement import choose_placement, set_up_torch
@@ -17,6 +17,7 @@ from likeness.lora.apply import set_strengths
 from likeness.lora.inject import tuned_layers
 from likeness.sample.sampler import Request, draw, encode_texts, save_png, settle
 from likeness.train.loop import Job
+from likeness.worker.held_base import held_base
 from likeness.worker.sampling import add_lora, changes_words
 from likeness.worker.signals import StopRequest
 from likeness.worker.training import read_job
@@ -74,7 +75,7 @@ def draw_missing(job: Job, wanted: Sequence[Wanted], device: str, log: EventLog,
     card = fetch_now(job.card, log.write)
     log.write(Stage(name="loading"))
     placement = replace(placement, train_text_encoder=any(words.values()) and card.trains_text_encoder)
-    family = open_family(card, placement)
+    family = held_base(card, placement)
     for event in _draw(family, replace(job, card=card), missing, stop):
         log.write(event)
 

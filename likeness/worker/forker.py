@@ -3,9 +3,10 @@
     python -m likeness.worker.forker SOCKET
 
 Orders come through the socket of that file descriptor, from `likeness.service.forking`: JSON of a worker's arguments,
-environment and place, with the file descriptors of a pipe, of its log, and of what it shall hold open. Into the pipe
-goes a line with the new process's id and, when it has ended, one with how. It ends when the other end of the socket is
-closed, and leaves its workers alone. A GPU's driver does not bear being forked: not to be used where there is one.
+environment and place, and the names of variables that tell it what it holds open, with the file descriptors of a pipe,
+of its log, and of what has those names. Into the pipe goes a line with the new process's id and, when it has ended, one
+with how. It ends when the other end of the socket is closed, and leaves its workers alone. A GPU's driver does not bear
+being forked: not to be used where there is one.
 """
 
 import atexit
@@ -21,6 +22,8 @@ from typing import Any
 
 from likeness.worker import prepare
 from likeness.worker.__main__ import JOBS, main
+from likeness.worker.signals import PARENT
+from likeness.worker.staying import take_up
 
 # One at a time, in this order: what comes meanwhile waits for one of them, not for all. The starter's family is the one
 # of machines without a GPU.
@@ -55,7 +58,8 @@ def serve(orders: socket.socket) -> list[str]:
                     os.close(other)
                 orders.close()
                 os.close(pipe)
-                return _become(json.loads(data), log, held)
+                order = json.loads(data)
+                return _become(order, log, dict(zip(order["held"], held, strict=True)))
             for file in (log, *held):
                 os.close(file)
             _tell(pipe, worker)
@@ -81,22 +85,16 @@ def _tell(pipe: int, number: int) -> None:
         os.write(pipe, b"%d\n" % number)
 
 
-def _become(order: dict[str, Any], log: int, held: list[int]) -> list[str]:
+def _become(order: dict[str, Any], log: int, held: dict[str, int]) -> list[str]:
     """Make of the forked process what a started one would be."""
     os.setsid()
     nothing = os.open(os.devnull, os.O_RDONLY)
-    for file, number in ((nothing, 0), (log, 1), (log, 2)):
-        os.dup2(file, number)
+    os.dup2(nothing, 0)
     os.close(nothing)
-    os.close(log)
-    for file in held:
-        os.set_inheritable(file, True)
-    os.chdir(order["place"])
-    os.environ.clear()
-    os.environ.update(order["environment"])
-    if "LIKENESS_PARENT" in os.environ:  # the forker ends with that one
-        os.environ["LIKENESS_PARENT"] = str(os.getppid())
-    return order["arguments"]
+    arguments = take_up(order, log, held)
+    if PARENT in os.environ:  # the forker ends with that one
+        os.environ[PARENT] = str(os.getppid())
+    return arguments
 
 
 def run(orders: socket.socket) -> int:

@@ -11,7 +11,7 @@ from likeness.catalog import Choice, resolve_base
 from likeness.config.hardware import HardwareConfig
 from likeness.errors import InputError
 from likeness.events import EventLog, Stage
-from likeness.families import names_of, open_family
+from likeness.families import names_of
 from likeness.families.base import Family
 from likeness.families.hub import fetch_now
 from likeness.families.placement import choose_placement, precision_name, set_up_torch
@@ -19,6 +19,7 @@ from likeness.lora.apply import add_file, set_strengths
 from likeness.lora.io import read_lora
 from likeness.lora.keys import take_apart
 from likeness.sample.sampler import Request, draw, encode_texts, save_png
+from likeness.worker.held_base import held_base
 
 
 def run(folder: Path) -> int:
@@ -36,7 +37,7 @@ def run(folder: Path) -> int:
     placement = replace(placement, train_text_encoder=any(words) and card.trains_text_encoder)
     card = fetch_now(card, log.write)
     log.write(Stage(name="loading"))
-    family = open_family(card, placement)
+    family = held_base(card, placement)
     conditions = [encode_texts(family, r) for r in requests]
     apply_loras(family, loras)
     own = [strength for _, strength in loras]

@@ -226,6 +226,6 @@ def test_a_file_that_is_no_lora_is_refused_before_the_base_is_loaded(
     draw: Draw, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "junk.safetensors").write_bytes(b"junk")
-    monkeypatch.setattr(sampling, "open_family", lambda *_: pytest.fail("the base was loaded"))
+    monkeypatch.setattr(sampling, "held_base", lambda *_: pytest.fail("the base was loaded"))
     with pytest.raises(InputError, match=r"junk\.safetensors: not a readable safetensors file"):
         draw(LoraUse(tmp_path / "junk.safetensors"))

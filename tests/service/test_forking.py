@@ -44,9 +44,9 @@ def fork(forker: Forker, tmp_path: Path) -> Iterator[Callable[..., Forked]]:
     """Runs code in a worker, which writes into `log`."""
     made: list[Forked] = []
 
-    def start(code: str, held: tuple[int, ...] = (), **environment: str) -> Forked:
+    def start(code: str, held: dict[str, int] | None = None, **environment: str) -> Forked:
         with (tmp_path / "log").open("ab") as log:
-            made.append(forker.fork([code, "more"], {**os.environ, **environment}, log.fileno(), held))
+            made.append(forker.fork([code, "more"], {**os.environ, **environment}, log.fileno(), held or {}))
         return made[-1]
 
     yield start
@@ -106,8 +106,10 @@ def test_a_lock_is_held_as_long_as_the_worker_lives(fork: Callable[..., Forked],
     other = fork(SLEEP)
     with (tmp_path / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        worker = fork(SLEEP, (lock.fileno(),))
+        code = "import os; os.fstat(int(os.environ['LIKENESS_LOCK']))"  # it is told which it is
+        worker = fork(f"{code}; {SLEEP}", {"LIKENESS_LOCK": lock.fileno()})
     assert is_held(tmp_path / "lock") and worker.poll() is None and is_held(tmp_path / "lock")
+    soon(lambda: (tmp_path / "log").read_text().count("up") == 2)
     later = fork(SLEEP)  # neither those before nor those after hold it too
     assert later.pid
     worker.send_signal(signal.SIGKILL)

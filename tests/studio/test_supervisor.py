@@ -65,11 +65,12 @@ time.sleep(60)
 PLAIN_SPAWN = launching.spawn
 
 
-def stand_in(verb: str, folder: Path, environment: dict[str, str], keep_open: list[int]) -> "subprocess.Popen[bytes]":
+def stand_in(verb: str, folder: Path, told: dict[str, str], held: dict[str, int]) -> "subprocess.Popen[bytes]":
+    environment = {**os.environ, **told, **{name: str(file) for name, file in held.items()}}
     with (folder / "log.txt").open("ab") as log:
         return subprocess.Popen(
             [sys.executable, "-c", JOB, str(folder)],
-            env={**os.environ, **environment}, pass_fds=keep_open, start_new_session=True, stdout=log, stderr=log,
+            env=environment, pass_fds=list(held.values()), start_new_session=True, stdout=log, stderr=log,
         )  # fmt: skip
 
 
@@ -272,6 +273,117 @@ def test_one_workspace_has_one_supervisor(studio: Studio, supervised: Callable[.
         Supervisor(studio, ["cpu"])
 
 
+def gone(pid: int) -> bool:
+    """Whether it has ended, asked for or not."""
+    told = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True).stdout.strip()
+    return not told or told.startswith("Z")
+
+
+def done(studio: Studio, verb: str = "sample", **content: object) -> int:
+    """The process that did a job."""
+    job = queue.submit(studio, Order(verb, {"steps": 3, **content}), Entry(verb))
+    wait(lambda: state(studio, job) in queue.ENDED)
+    outcome = json.loads((studio.jobs / job.id / "outcome.json").read_text())
+    assert (outcome["code"] == 0) == (state(studio, job) == "finished")
+    return pid_of(studio, job)
+
+
+def test_who_has_drawn_stays_for_the_next_pictures_and_for_no_other_work(
+    studio: Studio, supervised: Callable[..., Supervisor]
+) -> None:
+    supervised()
+    first = done(studio)
+    assert done(studio) == first == done(studio, "draw") and not gone(first)
+    other = done(studio, "merge")
+    assert other != first and gone(first), "gone before anything else is begun"
+    wait(lambda: gone(other))
+
+
+def test_each_device_has_its_own_that_stays(studio: Studio, supervised: Callable[..., Supervisor]) -> None:
+    supervised("cuda:0", "cuda:1")
+    jobs = [add(studio, steps=20, pause=0.03) for _ in range(2)]
+    wait(lambda: all(state(studio, job) == "finished" for job in jobs))
+    pids = {pid_of(studio, job) for job in jobs}
+    assert len(pids) == 2
+    done(studio, "merge")
+    assert sorted(map(gone, pids)) == [False, True]
+
+
+def test_nobody_stays_where_the_settings_say_so(studio: Studio, supervised: Callable[..., Supervisor]) -> None:
+    supervised()
+    first = done(studio)
+    preferences.change(studio, "queue", {"keep_base_minutes": 0})
+    second = done(studio)
+    assert second != first and gone(first)
+    wait(lambda: gone(second))
+
+
+def test_it_waits_no_longer_than_told(
+    studio: Studio, supervised: Callable[..., Supervisor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Supervisor, "_stay_seconds", lambda self: 0.1)
+    supervised()
+    first = done(studio)
+    wait(lambda: gone(first))
+    assert done(studio) != first
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_one_that_is_killed_while_it_waits_is_not_missed(
+    studio: Studio, supervised: Callable[..., Supervisor], number: signal.Signals
+) -> None:
+    supervised()
+    first = done(studio)
+    os.kill(first, number)
+    wait(lambda: gone(first))
+    job = add(studio)
+    wait(lambda: state(studio, job) == "finished")
+    assert queue.get(studio, job.id).attempts == 1 and pid_of(studio, job) != first
+
+
+def test_one_that_does_not_answer_is_ended(
+    studio: Studio, supervised: Callable[..., Supervisor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launching, "ANSWER_SECONDS", 0.3)
+    supervised()
+    first = done(studio)
+    os.kill(first, signal.SIGSTOP)
+    assert done(studio) != first and gone(first)
+
+
+def test_one_that_failed_does_not_stay(studio: Studio, supervised: Callable[..., Supervisor]) -> None:
+    supervised()
+    first = done(studio, wrong_at=1)
+    assert done(studio) != first
+
+
+def test_one_that_stayed_is_stopped_in_its_next_job_like_any_other(
+    studio: Studio, supervised: Callable[..., Supervisor]
+) -> None:
+    supervised()
+    first, job = done(studio), add(studio, steps=1000)
+    wait(lambda: len(steps(job)) > 3)
+    assert pid_of(studio, job) == first
+    queue.ask_to_stop(studio, job.id, "paused")
+    wait(lambda: state(studio, job) == "paused")
+    wait(lambda: gone(first))
+
+
+def test_it_ends_with_the_supervisor(studio: Studio, supervised: Callable[..., Supervisor]) -> None:
+    one = supervised()
+    first = done(studio)
+    one.stop()
+    wait(lambda: gone(first))
+
+
+def test_it_ends_with_a_killed_server(studio: Studio, server: Callable[[], "subprocess.Popen[bytes]"]) -> None:
+    one = server()
+    first = done(studio)
+    one.kill()
+    one.wait()
+    wait(lambda: gone(first))
+
+
 @pytest.mark.long
 def test_a_real_worker_leaves_word(studio: Studio, monkeypatch: pytest.MonkeyPatch, supervised) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.setattr(launching, "spawn", PLAIN_SPAWN)
@@ -320,6 +432,9 @@ class Elsewhere:
         self.told.append("stop")
         return True
 
+    def close(self) -> None:
+        self.told.append("close")
+
 
 def test_jobs_may_run_elsewhere(studio: Studio) -> None:
     place = Elsewhere()
@@ -336,6 +451,7 @@ def test_jobs_may_run_elsewhere(studio: Studio) -> None:
     found = queue.get(studio, job.id)
     assert place.told[-1] == "fetch" and found.state == "finished" and found.result == {"from": "elsewhere"}
     one.stop()
+    assert place.told[-1] == "close"
 
 
 def test_what_cannot_be_started_has_failed(studio: Studio) -> None:

@@ -37,6 +37,7 @@ class WebhooksChange(Asked):
 class QueueChange(Asked):
     devices: list[str] = Field(default=[])
     light_jobs: int = 2
+    keep_base_minutes: int = 5
 
 
 class ImportsChange(Asked):
