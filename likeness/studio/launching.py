@@ -1,4 +1,4 @@
-"""Where jobs run: five verbs that the supervisor needs of a place, and this machine as one.
+"""Where jobs run: six verbs that the supervisor needs of a place, and this machine as one.
 
 Another place (a cluster, say) gets the job's folder there at `submit`, brings events here as they come and all else at
 `fetch`: whoever shows a job reads its folder on this machine, wherever it ran.
