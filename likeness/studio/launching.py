@@ -79,11 +79,12 @@ class _Stayed:
 
     def take(self, verb: str, folder: Path, told: Mapping[str, str], lock: int) -> bool:
         """Give it a job. False where it is gone, or cannot answer: then it must be let go."""
-        order = order_of([verb, str(folder)], environment_of(told))
+        order = json.dumps(order_of([verb, str(folder)], environment_of(told))).encode() + b"\n"
         try:
+            self._orders.settimeout(ANSWER_SECONDS)
             with (folder / LOG_NAME).open("ab") as log:
-                self._orders.settimeout(ANSWER_SECONDS)
-                socket.send_fds(self._orders, [json.dumps(order).encode()], [log.fileno(), lock])
+                sent = socket.send_fds(self._orders, [order], [log.fileno(), lock])
+            self._orders.sendall(order[sent:])
             return bool(self._orders.recv(1))
         except OSError:
             return False
@@ -134,7 +135,7 @@ class LocalLauncher:
         if (there := self._stayed.get(device)) and there.take(job.verb, folder, told, lock):
             return there.process
         self._let_go(device)
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours, theirs = socket.socketpair()
         with theirs:
             try:
                 process = spawn(job.verb, folder, told, {HELD_LOCK: lock, NEXT: theirs.fileno()})

@@ -1,7 +1,7 @@
 """A worker that stays: with the base that it has open it waits for the next job, from whoever started it.
 
 In its environment are LIKENESS_STAY, the seconds that it waits, and two file descriptors: LIKENESS_LOCK, the lock of
-the job that it does, and LIKENESS_NEXT, a socket. A message there is JSON of the next job's arguments, environment and
+the job that it does, and LIKENESS_NEXT, a socket. A line there is JSON of the next job's arguments, environment and
 place, with the file descriptors of its log and its lock; one byte answers that it is taken. The end of the socket, or
 of the time, ends the worker.
 """
@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from typing import Any
 
 STAY, LOCK, NEXT = "LIKENESS_STAY", "LIKENESS_LOCK", "LIKENESS_NEXT"
-MOST_BYTES = 1 << 20
+CHUNK = 1 << 16  # bytes
 TAKEN = b"1"
 
 
@@ -50,7 +50,10 @@ def next_job() -> list[str]:
     try:
         if not select.select([orders], [], [], seconds)[0]:
             return []
-        data, files, _, _ = socket.recv_fds(orders, MOST_BYTES, 2)
+        data, files, _, _ = socket.recv_fds(orders, CHUNK, 2)
+        while data and not data.endswith(b"\n"):
+            more = orders.recv(CHUNK)
+            data = more and data + more
         if not data:
             return []
         log, lock = files

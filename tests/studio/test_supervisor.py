@@ -299,6 +299,16 @@ def test_who_has_drawn_stays_for_the_next_pictures_and_for_no_other_work(
     wait(lambda: gone(other))
 
 
+def test_a_large_environment_reaches_it_too(
+    studio: Studio, supervised: Callable[..., Supervisor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    supervised()
+    first = done(studio)
+    for number in range(6):
+        monkeypatch.setenv(f"LARGE{number}", "x" * 120_000)
+    assert done(studio) == first
+
+
 def test_each_device_has_its_own_that_stays(studio: Studio, supervised: Callable[..., Supervisor]) -> None:
     supervised("cuda:0", "cuda:1")
     jobs = [add(studio, steps=20, pause=0.03) for _ in range(2)]
