@@ -32,6 +32,7 @@ def test_settings_that_cannot_be_used_are_refused_and_change_nothing(client: Tes
         ("webhooks", {"urls": ["file:///etc/passwd"]}, "url"),
         ("webhooks", {"secret": "whsec_???"}, "secret"),
         ("queue", {"light_jobs": 0}, "light_jobs"),
+        ("queue", {"keep_base_minutes": -1}, "keep_base_minutes"),
         ("queue", {"devices": ["gpu"]}, "settings"),
         ("imports", {"seconds": None}, "seconds"),
     ):
