@@ -68,7 +68,7 @@ def main() -> None:
                     raise SystemExit(f"{base}: the {way} worker drew another picture")
             console.print(f"round {number + 1} of {args.rounds}")
         for launcher in staying.values():
-            launcher.close()
+            launcher.rest()
     table = Table(title="a picture of 128 × 128: seconds from the order to the file, medians", title_justify="left")
     for column in ("base", *(f"worker {way}" for way in WAYS), *(f"{way}: times as fast" for way in WAYS[1:])):
         table.add_column(column)

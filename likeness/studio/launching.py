@@ -66,8 +66,8 @@ class Launcher(Protocol):
         """Ask it to save and end; whether it was there to be asked. Asked a second time, it ends at once."""
         ...
 
-    def close(self) -> None:
-        """No more jobs come from here. Those that run go on."""
+    def rest(self) -> None:
+        """Whoever waits for another job shall wait no longer. Jobs that run go on."""
         ...
 
 
@@ -174,7 +174,7 @@ class LocalLauncher:
             return False  # not up yet, or gone just now
         return True
 
-    def close(self) -> None:
+    def rest(self) -> None:
         for there in self._stayed.values():
             there.forget()
         self._stayed.clear()

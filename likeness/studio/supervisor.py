@@ -59,7 +59,7 @@ class Supervisor:
         self.studio.woken.set()
         if self._thread.is_alive():
             self._thread.join()
-        self.launcher.close()
+        self.launcher.rest()
         self._lock.close()
 
     def _stay_seconds(self) -> float:
@@ -87,6 +87,8 @@ class Supervisor:
         running = queue.listed(self.studio, states=["running"])
         busy = {job.device for job in running if not job.light}
         asked = preferences.get(self.studio, preferences.Queue)
+        if not asked.keep_base_minutes:
+            self.launcher.rest()
         for device in asked.devices or self.devices:
             if device not in busy and (job := queue.claim(self.studio, device, light=False)):
                 self._start(job)

@@ -26,7 +26,7 @@ from tests.studio.test_supervisor import wait
 def launcher(tmp_path: Path) -> Iterator[LocalLauncher]:
     made = LocalLauncher(tmp_path / "jobs", lambda: 60)
     yield made
-    made.close()
+    made.rest()
 
 
 def shot(base: Path, *loras: Path, seed: int = 1) -> SampleJob:
