@@ -68,7 +68,7 @@ class Webhooks(Group):
 
 
 class Queue(Group):
-    """Where jobs run, and how many."""
+    """Where jobs run, how many, and what stays loaded."""
 
     devices: list[str] = Field(default=[], max_length=64, description="Such as cuda:0 or cpu; none for all there are.")
     light_jobs: int = Field(default=2, ge=1, le=16, description="Jobs that need no device, at a time.")
