@@ -52,7 +52,7 @@ bench: setup
 bench-waiting: setup
 	$(BIN)/python -m benchmarks.waiting
 
-# How much sooner a picture is there when the studio's worker is forked.
+# How much sooner a picture is there when the studio's worker is forked, or has stayed with its base.
 bench-starting: setup
 	$(BIN)/python -m benchmarks.starting
 
