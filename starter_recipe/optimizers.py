@@ -64,6 +64,6 @@ class Optimizers:
         self.adam.load_state_dict(state["adam"])
 
 
-def young(step: int, decay: float, slack: int = 10) -> float:
+def young(step: int, decay: float) -> float:
     """The decay of a running average that begins with weights which know nothing: less at first."""
-    return min(decay, step / (step + slack))
+    return min(decay, step / (step + 10))

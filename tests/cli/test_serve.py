@@ -22,15 +22,15 @@ from likeness.studio.queue import Entry
 from likeness.studio.workspace import Studio
 from tests.browser.test_studio_upload import picture as noise
 from tests.cli.conftest import Answer
+from tests.studio.jobs_at_hand import pid_of, steps, wait
 from tests.studio.runs_at_hand import a_machine, mika, start
-from tests.studio.test_supervisor import pid_of, steps, wait
 
 ROOT = Path(__file__).parent.parent.parent
 SERVER = """
 import sys
 from likeness.cli import main, serve
 from likeness.studio import launching
-from tests.studio.test_supervisor import stand_in
+from tests.studio.jobs_at_hand import stand_in
 launching.spawn, serve.devices = stand_in, lambda: ["cpu"]
 sys.exit(main(["serve", "--no-open", "--port", "0", *sys.argv[1:]]))
 """
