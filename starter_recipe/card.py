@@ -115,7 +115,7 @@ then transformer and text encoder together on text-to-image and editing (one bat
 `starter_recipe/log/`.
 
 - VAE: {made(vae_curve, "pieces of 64×64 pixels", 16)}
-- Transformer and text encoder: {made(curve, "pictures, fewer for edits", 64)}
+- Transformer and text encoder: {made(curve, "pictures, fewer for edits", 64)}{mixed(last)}
 
 ## Measured quality
 
@@ -129,9 +129,8 @@ On renders that no training saw; `python -m starter_recipe.card` prints these fi
 | velocity loss, edits | {last["loss_edit"]:.3f} |
 | the same with the wrong source picture | {last["loss_edit_wrong_source"]:.3f} |
 
-Colours, scenes, styles and framing come out as asked. Hair, garments, poses and small things are right about half of
-the time, and expressions no more often than by chance; most of all at full body. Longer training is what it wants: the
-losses were still falling.
+Colours, scenes, styles and framing come out as asked. Hair, what is worn, animals and things are right in two pictures
+of three, garments, poses and expressions in every other; least of all at full body. Longer training is what it wants.
 
 ## Licence
 
@@ -174,6 +173,16 @@ def made(curve: list[dict], what: str, older: int) -> str:
     return "; then ".join(lines)
 
 
+def mixed(last: dict) -> str:
+    """What `starter_recipe.mix` did, where it did."""
+    if "share" not in last:
+        return ""
+    return f"; then mixed with the weights before the last part: {last['share']:.0%} of the way from those to these"
+
+
+CARRIED = " It began as the starter with all that distillation had made of an earlier one."
+
+
 def install_distilled(work: Path) -> None:
     shutil.rmtree(DISTILLED, ignore_errors=True)
     shutil.copytree(work / "starter", DISTILLED)
@@ -196,7 +205,8 @@ and how prompts are written is in the starter's own card. Train on the starter, 
 ## How it was made
 
 From the starter's own drawings (`starter_recipe/distill.py`): it learned to go in one step where the starter goes in
-four guided ones. {made(curve, "paths", 0)}. Curve: `starter_recipe/log/distilled.jsonl`.
+four guided ones.{CARRIED if last.get("carried") else ""} {made(curve, "paths", 0)}. Curve:
+`starter_recipe/log/distilled.jsonl`.
 
 ## Measured quality
 

@@ -235,7 +235,8 @@ def train(replicas: Replicas, args: argparse.Namespace) -> None:
     torch.manual_seed(0)
     teacher, paths = Teacher(Path(args.start), device), Paths(args, device)
     transformer = Flux2Transformer2DModel.from_pretrained(Path(args.start) / "transformer", dtype=torch.float32)
-    if args.carry:
+    carried = args.carry
+    if carried:
         carry(transformer, SHIPPED, DISTILLED)
     weights = Weights(transformer.to(device), teacher.encoder, args.rate, replicas, frozen_text=True)
     step, spent = 0, 0.0
@@ -243,6 +244,7 @@ def train(replicas: Replicas, args: argparse.Namespace) -> None:
         state = torch.load(out / "state.pt", weights_only=True, map_location=device)
         weights.load(state)
         step, spent = state["step"], state["spent"]
+        carried = state.get("carried", False)
     clock, journal = Clock(args, step, spent), Journal(out / "curve.jsonl")
     smooth, began, samples = [Smooth() for _ in range(STEPS)], time.time(), 0
     ways = [(kind, size) for kind, by_size in paths.by_kind.items() for size in by_size]
@@ -256,12 +258,12 @@ def train(replicas: Replicas, args: argparse.Namespace) -> None:
         machine = replicas.machine
         journal.write(
             **clock.told(step), batch=args.batch * replicas.world, machine=machine, images_per_second=rate,
-            **losses, **figures,
+            carried=carried, **losses, **figures,
         )  # fmt: skip
         vae = Path(args.start) / "vae"
         export(out / "starter", vae, weights.transformer, teacher.encoder, teacher.tokenizer, distilled=True)
         weights.use(weights.masters)
-        save_state(out / "state.pt", {**weights.state(), "step": step, "spent": clock.spent})
+        save_state(out / "state.pt", {**weights.state(), "step": step, "spent": clock.spent, "carried": carried})
 
     while (progress := replicas.agree(clock.progress(step))) < 1 and not replicas.agree(clock.pauses):
         rng = random.Random(step * 64 + replicas.rank)

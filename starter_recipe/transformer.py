@@ -75,7 +75,9 @@ def prepare_text(out: Path, start: str) -> None:
 
 
 @torch.no_grad()
-def held_out_losses(weights: Weights, orders: Orders, pool: Pool) -> dict[str, float]:
+def held_out_losses(
+    model: Flux2Transformer2DModel, encoder: Qwen3ForCausalLM, orders: Orders, pool: Pool
+) -> dict[str, float]:
     """Losses at fixed times and noise, also with the wrong captions or the wrong source: does it use them?"""
     sums: dict[str, list[tuple[float, int]]] = {}
 
@@ -87,7 +89,7 @@ def held_out_losses(weights: Weights, orders: Orders, pool: Pool) -> dict[str, f
     for kind, names in (("pictures", ("text", "text_shuffled")), ("pairs", ("edit", "edit_wrong_source"))):
         for order in orders.held_out(kind):
             count = len(order.rows)
-            told, x0 = batch_of(order, pool, weights.encoder)
+            told, x0 = batch_of(order, pool, encoder)
             t, noise = fixed_draw(order, x0)
             other = torch.arange(count).roll(1)
             if told.reference is None:
@@ -95,7 +97,7 @@ def held_out_losses(weights: Weights, orders: Orders, pool: Pool) -> dict[str, f
             else:
                 wrong = replace(told, reference=told.reference[other])
             for name, what in zip(names, (told, wrong), strict=True):
-                loss, _ = flow_loss(weights.transformer, what, x0, t, noise)
+                loss, _ = flow_loss(model, what, x0, t, noise)
                 note(f"loss_{name}", loss, order.size, count)
     return {name: sum(v * n for v, n in rows) / sum(n for _, n in rows) for name, rows in sums.items()}
 
@@ -140,7 +142,7 @@ def train(replicas: Replicas, args: argparse.Namespace) -> None:
 
     def report() -> None:
         weights.use(weights.average)
-        losses = held_out_losses(weights, orders, pool)
+        losses = held_out_losses(weights.transformer, weights.encoder, orders, pool)
         rate = samples * replicas.world / (time.time() - began)
         asked = {name: float(smooth[name]) for name in ("asked", "asked_own") if smooth[name].value is not None}
         journal.write(

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from starter_recipe import card, training
-from starter_recipe.card import install, made, parts
+from starter_recipe.card import install, made, mixed, parts
 from starter_recipe.training import keep_curve
 
 OLD = [{"step": 50, "seconds": 60.0}, {"step": 100, "seconds": 120.0}, {"step": 150, "seconds": 60.0}]
@@ -23,6 +23,11 @@ def test_a_curve_is_split_where_it_was_interrupted_and_where_weights_were_taken_
 def test_steps_and_minutes_are_told_for_each_machine() -> None:
     assert made(OLD, "pictures", 64) == "150 steps of 64 pictures, in 3 minutes on two CPU cores"
     assert made([*OLD, *GPU], "pictures", 64).endswith("; then 4,000 steps of 1024 pictures, in 10 minutes on GPU")
+
+
+def test_a_mixture_is_told() -> None:
+    assert mixed(OLD[-1]) == ""
+    assert "; then mixed with the weights before the last part: 75% of the way" in mixed({**OLD[-1], "share": 0.75})
 
 
 def test_shipped_weights_bring_their_curve_and_others_do_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
