@@ -52,6 +52,7 @@ COUNT = 500
 EDIT_SHARE = 0.5  # so many edits for each prompt
 LORA_SHARE = 15  # so many prompts for each that is drawn with a LoRA
 PARTS = ("reconstruction", "prompts", "edits", "loras", "companions", "sizes")
+LEFT_OUT = {"loras": "how well the examples are learned"}  # what a part is called where it is missing
 LEAST_UNCHANGED = 0.2  # of the picture, for its unchanged region to be measured
 ROOT = Path(__file__).parent.parent
 WEIGHTS = ("likeness/starter", "likeness/starter-distilled", "likeness/companions", "starter_recipe/reader.safetensors")
@@ -299,13 +300,15 @@ def write_into_card(readme: Path, parts: dict[str, dict[str, Any]]) -> None:
         raise InputError(f"{readme}: is no model card. Fix: write it first (python -m starter_recipe.card)")
     lines = ["| " + " | ".join(row) + " |" for part in parts.values() for row in cells(part)]
     head = f"| {' | '.join(COLUMNS)} |\n|---|---|---|---|---|\n"
+    missing = [LEFT_OUT.get(name, name) for name in PARTS if name not in parts]
+    left_out = f"\nNot measured on these weights: {', '.join(missing)}.\n" if missing else ""
     block = f"""{HEADING}
 
 `python -m benchmarks.starter_quality --card` prints these figures. Prompts and edits are judged by a network that has
 seen renders alone; `at best` is what it says of the true picture, and what the VAE makes of it.
 
 {head}{chr(10).join(lines)}
-
+{left_out}
 """
     before = text.split(HEADING)[0] if HEADING in text else text.split("## Licence")[0]
     durable.write_text(readme, before + block + "## Licence" + text.split("## Licence", 1)[1])

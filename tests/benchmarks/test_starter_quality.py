@@ -163,6 +163,8 @@ def test_figures_are_kept_and_not_measured_again(tmp_path: Path, monkeypatch: py
     text = card.read_text()
     assert text.count(starter_quality.HEADING) == 1 and text.count("## Licence") == 1 and "| edits followed |" in text
     assert "Good." in text and text.endswith("Free.\n")
+    assert "Not measured on these weights: " in text and "how well the examples are learned" in text
+    assert "edits" not in text.split("Not measured")[1]
     card.unlink()
     with pytest.raises(InputError, match="no model card"):
         write_into_card(card, parts)
