@@ -343,6 +343,7 @@ def run(options: argparse.Namespace, console: Console) -> dict[str, dict[str, An
         facts = {"judge": judges[0].facts} if name in ("prompts", "edits", "loras") else {}
         parts[name] = {**facts, "rows": [asdict(row) for row in rows]}
         durable.write_text(file, json.dumps(parts, indent=2) + "\n")
+    parts = {name: parts[name] for name in PARTS if name in parts}  # in one order, whatever was measured first
     console.print(table(parts))
     console.print(f"Pictures and figures: {studio.folder}")
     if options.card and studio.card.path is not None:

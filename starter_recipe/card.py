@@ -115,7 +115,7 @@ then transformer and text encoder together on text-to-image and editing (one bat
 `starter_recipe/log/`.
 
 - VAE: {made(vae_curve, "pieces of 64×64 pixels", 16)}
-- Transformer and text encoder: {made(curve, "pictures, fewer for edits", 64)}{mixed(last)}
+- Transformer and text encoder: {made(curve, "pictures, fewer for edits", 64)}{mixed(curve)}
 
 ## Measured quality
 
@@ -173,14 +173,18 @@ def made(curve: list[dict], what: str, older: int) -> str:
     return "; then ".join(lines)
 
 
-def mixed(last: dict) -> str:
+def mixed(curve: list[dict]) -> str:
     """What `starter_recipe.mix` did, where it did."""
-    if "share" not in last:
+    if "share" not in curve[-1]:
         return ""
-    return f"; then mixed with the weights before the last part: {last['share']:.0%} of the way from those to these"
+    share = curve[-1]["share"]
+    return f"; then mixed with the weights before the last part: {share:.0%} of the way from those to these"
 
 
-CARRIED = " It began as the starter with all that distillation had made of an earlier one."
+def carried(curve: list[dict]) -> str:
+    """What `distill --carry` began with, where it did."""
+    began = any(row.get("carried") for row in curve)
+    return "began as the starter with all that distillation had made of an earlier one; then " if began else ""
 
 
 def install_distilled(work: Path) -> None:
@@ -205,8 +209,9 @@ and how prompts are written is in the starter's own card. Train on the starter, 
 ## How it was made
 
 From the starter's own drawings (`starter_recipe/distill.py`): it learned to go in one step where the starter goes in
-four guided ones.{CARRIED if last.get("carried") else ""} {made(curve, "paths", 0)}. Curve:
-`starter_recipe/log/distilled.jsonl`.
+four guided ones. Curve: `starter_recipe/log/distilled.jsonl`.
+
+- Transformer: {carried(curve)}{made(curve, "paths", 0)}
 
 ## Measured quality
 

@@ -235,16 +235,16 @@ def train(replicas: Replicas, args: argparse.Namespace) -> None:
     torch.manual_seed(0)
     teacher, paths = Teacher(Path(args.start), device), Paths(args, device)
     transformer = Flux2Transformer2DModel.from_pretrained(Path(args.start) / "transformer", dtype=torch.float32)
-    carried = args.carry
+    going_on = (out / "state.pt").exists()
+    carried = args.carry and not going_on
     if carried:
         carry(transformer, SHIPPED, DISTILLED)
     weights = Weights(transformer.to(device), teacher.encoder, args.rate, replicas, frozen_text=True)
     step, spent = 0, 0.0
-    if (out / "state.pt").exists():
+    if going_on:
         state = torch.load(out / "state.pt", weights_only=True, map_location=device)
         weights.load(state)
         step, spent = state["step"], state["spent"]
-        carried = state.get("carried", False)
     clock, journal = Clock(args, step, spent), Journal(out / "curve.jsonl")
     smooth, began, samples = [Smooth() for _ in range(STEPS)], time.time(), 0
     ways = [(kind, size) for kind, by_size in paths.by_kind.items() for size in by_size]
@@ -263,7 +263,7 @@ def train(replicas: Replicas, args: argparse.Namespace) -> None:
         vae = Path(args.start) / "vae"
         export(out / "starter", vae, weights.transformer, teacher.encoder, teacher.tokenizer, distilled=True)
         weights.use(weights.masters)
-        save_state(out / "state.pt", {**weights.state(), "step": step, "spent": clock.spent, "carried": carried})
+        save_state(out / "state.pt", {**weights.state(), "step": step, "spent": clock.spent})
 
     while (progress := replicas.agree(clock.progress(step))) < 1 and not replicas.agree(clock.pauses):
         rng = random.Random(step * 64 + replicas.rank)

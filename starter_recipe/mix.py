@@ -27,7 +27,6 @@ from starter_recipe.training import SHIPPED, Journal
 from starter_recipe.transformer import held_out_losses, transformer_of
 
 Networks = tuple[Flux2Transformer2DModel, Qwen3ForCausalLM]
-BATCH = 32  # of the held-out losses, as pretraining reports them
 
 
 def networks(folder: Path) -> Networks:
@@ -67,9 +66,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         mix(model, other, args.share)
     tokenizer = AutoTokenizer.from_pretrained(finished / "tokenizer")
     vae = finished / "vae"
-    export(args.out / "starter", vae, *mixed, tokenizer)
     pool = Pool(pool_folder(args.transformer, str(vae)), torch.device("cpu"))
-    losses = held_out_losses(*mixed, Orders(tokenizer, pool, BATCH, 0), pool)
+    losses = held_out_losses(*mixed, Orders(tokenizer, pool, batch=1, rank=0), pool)
+    export(args.out / "starter", vae, *mixed, tokenizer)
     shutil.copy(args.transformer / "curve.jsonl", args.out / "curve.jsonl")
     last = json.loads((args.out / "curve.jsonl").read_text().splitlines()[-1])
     Journal(args.out / "curve.jsonl").write(**last | losses, share=args.share)

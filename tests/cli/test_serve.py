@@ -22,8 +22,9 @@ from likeness.studio.queue import Entry
 from likeness.studio.workspace import Studio
 from tests.browser.test_studio_upload import picture as noise
 from tests.cli.conftest import Answer
-from tests.studio.jobs_at_hand import pid_of, steps, wait
+from tests.studio.jobs_at_hand import pid_of, steps
 from tests.studio.runs_at_hand import a_machine, mika, start
+from tests.waiting import wait
 
 ROOT = Path(__file__).parent.parent.parent
 SERVER = """

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from starter_recipe import card, training
-from starter_recipe.card import install, made, mixed, parts
+from starter_recipe.card import carried, install, made, mixed, parts
 from starter_recipe.training import keep_curve
 
 OLD = [{"step": 50, "seconds": 60.0}, {"step": 100, "seconds": 120.0}, {"step": 150, "seconds": 60.0}]
@@ -26,8 +26,13 @@ def test_steps_and_minutes_are_told_for_each_machine() -> None:
 
 
 def test_a_mixture_is_told() -> None:
-    assert mixed(OLD[-1]) == ""
-    assert "; then mixed with the weights before the last part: 75% of the way" in mixed({**OLD[-1], "share": 0.75})
+    assert mixed(OLD) == ""
+    assert "; then mixed with the weights before the last part: 75% of the way" in mixed([{**OLD[-1], "share": 0.75}])
+
+
+def test_what_a_distillation_began_with_is_told_after_it_went_on_too() -> None:
+    assert carried(OLD) == ""
+    assert carried([{**OLD[0], "carried": True}, {**OLD[1], "carried": False}]).startswith("began as the starter")
 
 
 def test_shipped_weights_bring_their_curve_and_others_do_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

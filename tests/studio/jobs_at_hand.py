@@ -4,18 +4,14 @@ import json
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 from likeness.service.workers import Order
 from likeness.store.tables import Job
 from likeness.studio import launching, queue
 from likeness.studio.queue import Entry
 from likeness.studio.workspace import Studio
-
-T = TypeVar("T")
+from tests.waiting import wait
 
 # Counts to `steps`, going on where it left; says what asked it to stop. The real entry point runs it.
 JOB = """
@@ -66,15 +62,6 @@ def stand_in(verb: str, folder: Path, told: dict[str, str], held: dict[str, int]
             [sys.executable, "-c", JOB, str(folder)],
             env=environment, pass_fds=list(held.values()), start_new_session=True, stdout=log, stderr=log,
         )  # fmt: skip
-
-
-def wait(check: Callable[[], T], seconds: float = 30) -> T:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if found := check():
-            return found
-        time.sleep(0.02)
-    raise AssertionError("waited in vain")
 
 
 def add(studio: Studio, title: str = "job", *, light: bool = False, **content: object) -> Job:

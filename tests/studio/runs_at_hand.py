@@ -1,11 +1,11 @@
 """Runs for tests: a dataset of the studio, settings for the starter, a machine that needs no asking."""
 
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
@@ -16,9 +16,10 @@ from likeness.studio.endings import ENDINGS
 from likeness.studio.runs import Started
 from likeness.studio.supervisor import Supervisor
 from likeness.studio.workspace import Studio
+from tests import waiting
 from tests.studio.datasets_at_hand import EXAMPLES, put_folder
 
-T = TypeVar("T")
+wait = partial(waiting.wait, seconds=120)  # for trainings
 CPU = {"devices": [], "cpu": {"bf16": False, "threads": 2, "flops": 1e11}}
 
 
@@ -90,12 +91,3 @@ def supervising(studio: Studio) -> Iterator[Supervisor]:
         queue.ask_to_stop(studio, job.id, "canceled")
     wait(lambda: not queue.listed(studio, states=["running"]))
     supervisor.stop()
-
-
-def wait(check: Callable[[], T], seconds: float = 120) -> T:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if found := check():
-            return found
-        time.sleep(0.05)
-    raise AssertionError("waited in vain")

@@ -7,9 +7,9 @@ import hmac
 import json
 import ssl
 import threading
-import time
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from likeness.studio import notices, preferences
 from likeness.studio.notices import Notices
 from likeness.studio.preferences import Mail, Webhooks
 from likeness.studio.workspace import Studio
+from tests import waiting
 
 ADDRESS = "http://127.0.0.1:8188"
 SECRET = "whsec_" + b64encode(b"a secret of some length").decode()
@@ -108,11 +109,7 @@ def ended(tmp_path: Path, state: str = "finished", verb: str = "train", **more: 
     return Job(**values)
 
 
-def wait(check: Callable[[], object]) -> None:
-    end = time.monotonic() + 20
-    while not check():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.01)
+wait = partial(waiting.wait, seconds=20)
 
 
 def test_a_mail_tells_what_ended_with_a_link_and_the_grid(

@@ -118,7 +118,7 @@ def test_from_start_to_files_on_a_tiny_base(
     )  # fmt: skip
     start(studio, config)
     supervise()
-    wait(lambda: state(studio, "mika") == "finished", 240)
+    wait(lambda: state(studio, "mika") == "finished", seconds=240)
     found = runs.view(studio, "mika")
     assert found.choices == [1, 2] and [e.epoch for e in found.epochs] == [0, 1, 2]
     assert all(e.samples and e.train_loss is not None for e in found.epochs) and len(found.loss) == 12
@@ -136,7 +136,7 @@ def test_from_start_to_files_on_a_tiny_base(
     test = comparing.evaluate(studio, "mika", Protocol((1.0,), 1))
     score = comparing.score(studio, "mika")
     for job in (drawing.job, test, score):
-        wait(lambda id_=job.id: queue.get(studio, id_).state in queue.ENDED, 240)
+        wait(lambda id_=job.id: queue.get(studio, id_).state in queue.ENDED, seconds=240)
         assert queue.get(studio, job.id).state == "finished", queue.get(studio, job.id).error
     assert comparing.compare(studio, "mika", half).missing == 0
     (told,) = comparing.evaluated(studio, "mika")
@@ -151,7 +151,7 @@ def test_from_start_to_files_on_a_tiny_base(
     with pytest.raises(Conflict, match="has 2 already"):
         runs.extend(studio, "mika", 2)
     runs.extend(studio, "mika", 3)
-    wait(lambda: state(studio, "mika") == "finished", 240)
+    wait(lambda: state(studio, "mika") == "finished", seconds=240)
     longer = runs.view(studio, "mika")
     assert longer.choices == [1, 2, 3] and len(longer.loss) == 18 and longer.loss[:12] == found.loss
 

@@ -10,7 +10,8 @@ import pytest
 from likeness.studio import launching, preferences, queue
 from likeness.studio.supervisor import Supervisor
 from likeness.studio.workspace import Studio
-from tests.studio.jobs_at_hand import add, done, gone, pid_of, state, steps, wait
+from tests.studio.jobs_at_hand import add, done, gone, pid_of, state, steps
+from tests.waiting import wait
 
 pytestmark = pytest.mark.usefixtures("counting")
 

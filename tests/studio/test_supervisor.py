@@ -16,7 +16,8 @@ from likeness.studio.launching import Ended
 from likeness.studio.queue import Entry
 from likeness.studio.supervisor import Supervisor
 from likeness.studio.workspace import Studio
-from tests.studio.jobs_at_hand import PLAIN_SPAWN, add, pid_of, state, steps, wait
+from tests.studio.jobs_at_hand import PLAIN_SPAWN, add, pid_of, state, steps
+from tests.waiting import wait
 
 pytestmark = pytest.mark.usefixtures("counting")
 

@@ -19,7 +19,7 @@ from likeness.service.samples import LoraUse, SampleJob
 from likeness.store.tables import Job
 from likeness.studio.launching import Ended, LocalLauncher
 from likeness.worker import held_base, sampling, training
-from tests.studio.jobs_at_hand import wait
+from tests.waiting import wait
 
 
 @pytest.fixture
