@@ -5,17 +5,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from likeness.families.parts import Parts
+
 
 class FilmVae:
-    """Encodes and decodes with latents normalised channel by channel. `vae` is a diffusers autoencoder over
+    """Encodes and decodes with latents normalised channel by channel. `kind` is a diffusers autoencoder over
     (B, C, frames, H, W) whose config has `latents_mean` and `latents_std`."""
 
-    def __init__(self, vae: nn.Module):
-        self.network: Any = vae
+    def __init__(self, parts: Parts, kind: type[nn.Module]):
+        self.network: Any = parts.vae(kind)
 
     @torch.no_grad()
     def encode(self, pixels: Tensor) -> Tensor:
-        """(B, C, H, W) in [-1, 1] to latents (B, c, h, w), fp32 on the CPU: the mode, nothing is drawn."""
         films = pixels.to(self.network.device, self.network.dtype).unsqueeze(2)
         rows = [self.network.encode(film[None]).latent_dist.mode().squeeze(2) for film in films]
         latents = torch.cat(rows).float()
@@ -24,7 +25,6 @@ class FilmVae:
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
-        """(B, c, h, w) to pixels (B, C, H, W) in about [-1, 1]."""
         mean, std = self._statistics(latents)
         films = (latents.float() * std + mean).unsqueeze(2).to(self.network.device, self.network.dtype)
         return self.network.decode(films, return_dict=False)[0].squeeze(2)

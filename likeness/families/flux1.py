@@ -5,7 +5,6 @@ from typing import Any
 
 import torch
 from diffusers import (
-    AutoencoderKL,
     FlowMatchEulerDiscreteScheduler,
     FluxKontextPipeline,
     FluxPipeline,
@@ -22,8 +21,8 @@ from likeness.families.clip import Clip
 from likeness.families.parts import Parts
 from likeness.families.patches import PATCH, pack, unpack
 from likeness.families.placement import release_unused
-from likeness.families.progress import telling
 from likeness.families.still_vae import StillVae
+from likeness.families.stock import StockFamily, asked, shown, still_there
 from likeness.functional.objective import Flow, exponential
 from likeness.lora.names import Names, TextEncoder, table
 
@@ -84,17 +83,16 @@ def load(card: Card, placement: Placement) -> "Flux1":
     return Flux1(Parts(card, placement))
 
 
-class Flux1:
+class Flux1(StockFamily):
     """A FLUX.1 pipeline, taken apart for training and put together for sampling."""
 
     # Counted in latent pixels, of which a token has four.
     objective = Flow(exponential(0.5, 1.15, fewest=256 * PATCH**2, most=4096 * PATCH**2))
     blocks = ("transformer_blocks", "single_transformer_blocks")
+    targets = TARGETS
 
     def __init__(self, parts: Parts):
-        self.card, self.placement, self._parts = parts.card, parts.placement, parts
-        # The VAE stays in fp32: it is small, and its rounding would be in every latent.
-        self._vae = StillVae(parts.network("vae", AutoencoderKL, torch.float32))
+        super().__init__(parts, StillVae(parts))
         self._clip: Clip | None = Clip(parts, CLIPTextModel)
         self._t5: T5EncoderModel | None = parts.network("text_encoder_2", T5EncoderModel)
         self._t5_tokenizer: Any = parts.other("tokenizer_2", T5Tokenizer)
@@ -122,27 +120,22 @@ class Flux1:
         settings = (self.card.text_tokens, str(self.placement.dtype), self.placement.train_text_encoder)
         return self._parts.identity("text_encoder", "tokenizer", "text_encoder_2", "tokenizer_2", settings=settings)
 
-    @property
-    def image_identity(self) -> str:
-        return self._parts.identity("vae")
-
     # --- text
 
     @torch.no_grad()
     def encode_text(self, texts: Sequence[str], references: Sequence[Image.Image] = ()) -> list[Condition]:
         """T5's tokens, always `text_tokens` of them since padding is attended, and CLIP's summary of the text; in its
         place CLIP's token ids where CLIP is trained."""
-        if self._t5 is None or self._clip is None:
-            raise RuntimeError("the text encoders have been released; encode prompts before training")
+        t5, clip = still_there(self._t5), still_there(self._clip)
         rows: list[Condition] = []
         for text in texts:  # one by one: a batch would round differently from the pipeline's single prompt
             tokens = self._t5_tokenizer(
                 text, padding="max_length", max_length=self.card.text_tokens, truncation=True, return_tensors="pt"
             )
-            embeds: Tensor = self._t5(tokens.input_ids.to(self.placement.device))[0]
-            row = {"embeds": embeds[0].cpu(), "clip_ids": self._clip.token_ids(text)}
+            embeds: Tensor = t5(tokens.input_ids.to(self.placement.device))[0]
+            row = {"embeds": embeds[0].cpu(), "clip_ids": clip.token_ids(text)}
             if not self.placement.train_text_encoder:
-                row["pooled"] = self._clip(row.pop("clip_ids")[None]).pooler_output[0].cpu()
+                row["pooled"] = clip(row.pop("clip_ids")[None]).pooler_output[0].cpu()
             rows.append(row)
         return rows
 
@@ -160,9 +153,6 @@ class Flux1:
         release_unused(self.placement.device)
 
     # --- images
-
-    def encode_images(self, pixels: Tensor) -> Tensor:
-        return self._vae.encode(pixels)
 
     def reference_size(self, source: tuple[int, int], target: tuple[int, int]) -> tuple[int, int]:
         """Of the sizes that Kontext was trained with, all of about a megapixel, the one nearest in aspect."""
@@ -208,18 +198,11 @@ class Flux1:
             **(only_edits if self._edits else {}),
             prompt_embeds=picture.condition["embeds"][None].to(device, dtype),
             pooled_prompt_embeds=self._pooled([picture.condition]),
-            width=picture.width,
-            height=picture.height,
-            num_inference_steps=picture.steps,
-            guidance_scale=picture.guidance,
-            generator=torch.Generator().manual_seed(picture.seed),
-            callback_on_step_end=telling(on_step),
-            output_type="latent",
+            **asked(picture, on_step),
         ).images
-        # Decoded here, since the VAE is in fp32 whatever the transformer is in.
         scale = self._pipeline.vae_scale_factor
         pixels = self._vae.decode(unpack(tokens, picture.height // scale, picture.width // scale))
-        return self._pipeline.image_processor.postprocess(pixels, output_type="pil")[0]
+        return shown(self._pipeline, pixels)
 
     def _encoded(self, references: Sequence[Image.Image]) -> Tensor | None:
         """Latents of the reference, which the pipeline takes as they are: left to it, pixels would meet the fp32 VAE in
@@ -228,9 +211,6 @@ class Flux1:
             return None
         pixels: Tensor = self._pipeline.image_processor.preprocess(references[0])
         return self.encode_images(pixels).to(self.placement.device)
-
-    def lora_targets(self, preset: str) -> str:
-        return TARGETS.get(preset, preset)
 
 
 def token_ids(height: int, width: int, number: int) -> Tensor:

@@ -1,27 +1,25 @@
 """FLUX.2 klein (and the starter, which has its classes) and dev: packed tokens, references appended at t = 10, 20, …"""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from diffusers import (
-    AutoencoderKLFlux2,
     FlowMatchEulerDiscreteScheduler,
     Flux2KleinPipeline,
     Flux2Pipeline,
     Flux2Transformer2DModel,
 )
 from PIL import Image
-from torch import Tensor, nn
-from torch.nn.functional import pixel_shuffle, pixel_unshuffle
+from torch import Tensor
 from transformers import AutoTokenizer, Mistral3ForConditionalGeneration, Qwen3ForCausalLM
 
 from likeness.catalog import Card
 from likeness.families.base import Condition, Picture, Placement
+from likeness.families.folded_vae import FoldedVae
 from likeness.families.parts import Parts
-from likeness.families.placement import release_unused
-from likeness.families.progress import telling
+from likeness.families.stock import StockFamily, asked, shown, still_there
 from likeness.functional.objective import Flow, exponential
 from likeness.lora.names import Names, table
 
@@ -80,25 +78,25 @@ def load(card: Card, placement: Placement) -> "Flux2":
     return Flux2(Parts(card, placement))
 
 
-class Flux2:
+class Flux2(StockFamily):
     """A FLUX.2 pipeline, taken apart for training and put together for sampling."""
 
     objective = Flow(exponential(0.5, 1.15))
     blocks = ("transformer_blocks", "single_transformer_blocks")
+    targets = TARGETS
 
     def __init__(self, parts: Parts):
-        self.card, self.placement, self._parts = parts.card, parts.placement, parts
+        self._folded = FoldedVae(parts)
+        super().__init__(parts, self._folded)
         self._dev = parts.card.pipeline == "Flux2Pipeline"
-        # The VAE stays in fp32: it is small, and its rounding would be in every latent.
-        self._vae: Any = parts.network("vae", AutoencoderKLFlux2, torch.float32)
         kind = Mistral3ForConditionalGeneration if self._dev else Qwen3ForCausalLM
-        self._text_encoder: nn.Module | None = parts.network("text_encoder", kind)
+        self._text_encoder = parts.network("text_encoder", kind)
         self._transformer = parts.network("transformer", Flux2Transformer2DModel)
         pipeline: Any = Flux2Pipeline if self._dev else Flux2KleinPipeline
         own = {} if self._dev else {"is_distilled": parts.card.distilled}
         self._pipeline: Any = pipeline(  # Any here and above: their annotations are narrower than what they take
             scheduler=parts.other("scheduler", FlowMatchEulerDiscreteScheduler),
-            vae=self._vae,
+            vae=self._vae.network,
             text_encoder=self._text_encoder,
             # dev's folder holds a PixtralProcessor, which cannot be made without torchvision. For texts alone it does
             # no more than the tokenizer inside it.
@@ -109,24 +107,15 @@ class Flux2:
         self._pipeline.set_progress_bar_config(disable=True)
 
     @property
-    def networks(self) -> Mapping[str, nn.Module]:
-        return {"transformer": self._transformer}
-
-    @property
     def text_identity(self) -> str:
         settings = (self.card.text_layers, self.card.text_tokens, str(self.placement.dtype))
         return self._parts.identity("text_encoder", "tokenizer", settings=settings)
-
-    @property
-    def image_identity(self) -> str:
-        return self._parts.identity("vae")
 
     # --- text
 
     @torch.no_grad()
     def encode_text(self, texts: Sequence[str], references: Sequence[Image.Image] = ()) -> list[Condition]:
-        if self._text_encoder is None:
-            raise RuntimeError("the text encoder has been released; encode prompts before training")
+        still_there(self._text_encoder)
         rows: list[Condition] = []
         for text in texts:  # one by one: a batch would round differently from the pipeline's single prompt
             embeds, _ = self._pipeline.encode_prompt(text, device=self.placement.device, **self.card.pipeline_arguments)
@@ -134,10 +123,6 @@ class Flux2:
         return rows
 
     # --- images
-
-    @torch.no_grad()
-    def encode_images(self, pixels: Tensor) -> Tensor:
-        return encode_latents(self._vae, pixels.to(self.placement.device, self._vae.dtype)).float().cpu()
 
     def reference_size(self, source: tuple[int, int], target: tuple[int, int]) -> tuple[int, int]:
         """That of the picture to be drawn: what stays the same in an edit then stays in place. No more than the
@@ -150,10 +135,8 @@ class Flux2:
         return int(width * scale) // multiple * multiple, int(height * scale) // multiple * multiple
 
     def release_encoders(self) -> None:
-        """Only the text encoder goes: samples and references still need the VAE."""
-        self._text_encoder = None
         self._pipeline.text_encoder = None
-        release_unused(self.placement.device)
+        super().release_encoders()
 
     # --- training
 
@@ -186,44 +169,15 @@ class Flux2:
         latents = self._pipeline(
             image=list(picture.references) or None,
             prompt_embeds=picture.condition["embeds"][None].to(device, dtype),
-            width=picture.width,
-            height=picture.height,
-            num_inference_steps=picture.steps,
-            guidance_scale=picture.guidance,
-            generator=torch.Generator().manual_seed(picture.seed),
-            callback_on_step_end=telling(on_step),
-            output_type="latent",
+            **asked(picture, on_step),
             **negative,
         ).images
-        with torch.no_grad():  # decoded here, since the VAE is in fp32 whatever the transformer is in
-            if self._dev:  # whose pipeline hands out the tokens as they are, klein's what the VAE decodes
-                side = self.card.multiple
-                latents = unfold(self._vae, unpack(latents, picture.height // side, picture.width // side))
-            pixels = self._vae.decode(latents.to(self._vae.dtype), return_dict=False)[0]
-        return self._pipeline.image_processor.postprocess(pixels, output_type="pil")[0]
-
-    def lora_targets(self, preset: str) -> str:
-        return TARGETS.get(preset, preset)
-
-
-@torch.no_grad()
-def encode_latents(vae: Any, pixels: Tensor) -> Tensor:
-    """(B, 3, H, W) in [-1, 1] to latents (B, 4c, H/16, W/16): 2 x 2 of the VAE's c channels as one, then normalised."""
-    rows = [vae.encode(p[None]).latent_dist.mode() for p in pixels]
-    mean, spread = _statistics(vae)
-    return (pixel_unshuffle(torch.cat(rows), 2) - mean) / spread
-
-
-def unfold(vae: Any, latents: Tensor) -> Tensor:
-    """Latents (B, 4c, h, w) as the VAE decodes them: (B, c, 2h, 2w), in its number format."""
-    mean, spread = _statistics(vae)
-    return pixel_shuffle(latents.to(vae.dtype) * spread + mean, 2)
-
-
-def _statistics(vae: Any) -> tuple[Tensor, Tensor]:
-    """Mean and spread of the folded latents, (1, 4c, 1, 1) each."""
-    spread = torch.sqrt(vae.bn.running_var.view(1, -1, 1, 1) + vae.config["batch_norm_eps"])
-    return vae.bn.running_mean.view(1, -1, 1, 1), spread
+        if self._dev:  # whose pipeline hands out the tokens as they are, klein's what the autoencoder decodes
+            side = self.card.multiple
+            pixels = self._folded.decode(unpack(latents, picture.height // side, picture.width // side))
+        else:
+            pixels = self._folded.decode_unfolded(latents)
+        return shown(self._pipeline, pixels)
 
 
 def pack(latents: Tensor) -> Tensor:

@@ -1,10 +1,10 @@
 """FLUX.3 image klein: FLUX.2's latents as tokens with half-step positions, references in a stream of their own."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKLFlux2, Flux3Transformer2DModel
+from diffusers import Flux3Transformer2DModel
 from diffusers.image_processor import VaeImageProcessor
 from diffusers.modular_pipelines import InputParam, ModularPipelineBlocks
 from diffusers.modular_pipelines.flux3.denoise import Flux3DenoiseStep, Flux3DistilledDenoiseStep
@@ -12,14 +12,15 @@ from diffusers.modular_pipelines.flux3.encoders import Flux3TextEncoderStep
 from diffusers.modular_pipelines.flux3.modular_blocks_flux3 import Flux3AutoCoreDenoiseStep
 from diffusers.modular_pipelines.flux3.modular_blocks_flux3_distilled import Flux3DistilledAutoCoreDenoiseStep
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import Qwen3VLForConditionalGeneration
 
 from likeness.catalog import Card
 from likeness.families.base import Condition, Picture, Placement
-from likeness.families.flux2 import encode_latents, pack, text_ids, unfold, unpack
+from likeness.families.flux2 import pack, text_ids, unpack
+from likeness.families.folded_vae import FoldedVae
 from likeness.families.parts import Parts
-from likeness.families.placement import release_unused
+from likeness.families.stock import StockFamily, still_there
 from likeness.families.vision_text import read_vision_text
 from likeness.functional.objective import Flow, exponential
 from likeness.lora.names import Names, table
@@ -83,7 +84,7 @@ def load(card: Card, placement: Placement) -> "Flux3":
     return Flux3(Parts(card, placement))
 
 
-class Flux3:
+class Flux3(StockFamily):
     """A FLUX.3 image klein, sampled through the denoising blocks of its modular pipeline.
 
     The pipeline's prompt upsampler stays out: prompts and captions are taken as they are written.
@@ -93,32 +94,21 @@ class Flux3:
     # latents are FLUX.2's, of which the same noise destroys as much.
     objective = Flow(exponential(0.5, 1.15))
     blocks = ("mode_blocks.image", "mode_blocks.image_cond", "txt_mode_blocks", "single_transformer_blocks")
+    targets = TARGETS
 
     def __init__(self, parts: Parts):
-        self.card, self.placement, self._parts = parts.card, parts.placement, parts
-        # The VAE stays in fp32: it is small, and its rounding would be in every latent.
-        self._vae: Any = parts.network("vae", AutoencoderKLFlux2, torch.float32)
-        self._text_encoder: Qwen3VLForConditionalGeneration | None = parts.network(
-            "text_encoder", Qwen3VLForConditionalGeneration
-        )
+        super().__init__(parts, FoldedVae(parts))
+        self._text_encoder = parts.network("text_encoder", Qwen3VLForConditionalGeneration)
         self._reader = read_vision_text(parts, "tokenizer", pictures=False)
-        self._transformer: Any = parts.network("transformer", Flux3Transformer2DModel)
+        self._transformer = parts.network("transformer", Flux3Transformer2DModel)
         self._flow_map = bool(self._transformer.config.flow_map)
         self._pictures: Any = VaeImageProcessor(do_resize=False)
         self._pipeline = _denoising_pipeline(self._transformer, self._flow_map)
 
     @property
-    def networks(self) -> Mapping[str, nn.Module]:
-        return {"transformer": self._transformer}
-
-    @property
     def text_identity(self) -> str:
         settings = (self.card.text_layers, self.card.text_tokens, str(self.placement.dtype))
         return self._parts.identity("text_encoder", "tokenizer", settings=settings)
-
-    @property
-    def image_identity(self) -> str:
-        return self._parts.identity("vae")
 
     # --- text
 
@@ -126,12 +116,11 @@ class Flux3:
     def encode_text(self, texts: Sequence[str], references: Sequence[Image.Image] = ()) -> list[Condition]:
         """Each text in a window of its own, as long as the next multiple of 80 tokens: what the window has of padding
         is attended to, so it is part of the caption."""
-        if self._text_encoder is None:
-            raise RuntimeError("the text encoder has been released; encode prompts before training")
+        encoder = still_there(self._text_encoder)
         step: Any = Flux3TextEncoderStep
         rows = [
             step._get_qwen3_vl_prompt_embeds(
-                self._text_encoder,
+                encoder,
                 self._reader,
                 text,
                 device=self.placement.device,
@@ -144,18 +133,9 @@ class Flux3:
 
     # --- images
 
-    @torch.no_grad()
-    def encode_images(self, pixels: Tensor) -> Tensor:
-        return encode_latents(self._vae, pixels.to(self.placement.device, self._vae.dtype)).float().cpu()
-
     def reference_size(self, source: tuple[int, int], target: tuple[int, int]) -> tuple[int, int]:
         """That of the picture to be drawn: what stays the same in an edit then stays in place."""
         return target
-
-    def release_encoders(self) -> None:
-        """Only the text encoder goes: samples and references still need the VAE."""
-        self._text_encoder = None
-        release_unused(self.placement.device)
 
     # --- training
 
@@ -217,12 +197,7 @@ class Flux3:
             output="latents",
             **own,
         )
-        with torch.no_grad():
-            pixels = self._vae.decode(unfold(self._vae, latents), return_dict=False)[0]
-        return self._pictures.postprocess(pixels, output_type="pil")[0]
-
-    def lora_targets(self, preset: str) -> str:
-        return TARGETS.get(preset, preset)
+        return self._pictures.postprocess(self._vae.decode(latents), output_type="pil")[0]
 
 
 class _TellStep(ModularPipelineBlocks):

@@ -1,13 +1,13 @@
 """Krea 2: one stream of text and picture tokens, and the text as layers of a Qwen3-VL fused inside the transformer."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from diffusers import AutoencoderKLQwenImage, FlowMatchEulerDiscreteScheduler, Krea2Pipeline, Krea2Transformer2DModel
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import AutoTokenizer, Qwen3VLModel
 
 from likeness.catalog import Card
@@ -15,8 +15,7 @@ from likeness.families.base import Condition, Picture, Placement
 from likeness.families.film_vae import FilmVae
 from likeness.families.parts import Parts
 from likeness.families.patches import PATCH, pack, padded, unpack
-from likeness.families.placement import release_unused
-from likeness.families.progress import telling
+from likeness.families.stock import StockFamily, asked, shown, still_there
 from likeness.functional.objective import Flow, constant, exponential
 from likeness.lora.names import Names, table
 
@@ -73,19 +72,18 @@ def load(card: Card, placement: Placement) -> "Krea2":
     return Krea2(Parts(card, placement))
 
 
-class Krea2:
+class Krea2(StockFamily):
     """A Krea 2 pipeline, taken apart for training and put together for sampling."""
 
     blocks = ("transformer_blocks",)
+    targets = TARGETS
 
     def __init__(self, parts: Parts):
-        self.card, self.placement, self._parts = parts.card, parts.placement, parts
+        super().__init__(parts, FilmVae(parts, AutoencoderKLQwenImage))
         by_size = exponential(0.5, 1.15, most=6400)
         distilled_shift = constant(math.exp(1.15))
         self.objective = Flow(distilled_shift if self.card.distilled else lambda cells: by_size(cells // PATCH**2))
-        # The VAE stays in fp32: it is small, and its rounding would be in every latent.
-        self._vae = FilmVae(parts.network("vae", AutoencoderKLQwenImage, torch.float32))
-        self._text_encoder: Qwen3VLModel | None = parts.network("text_encoder", Qwen3VLModel)
+        self._text_encoder = parts.network("text_encoder", Qwen3VLModel)
         self._transformer = parts.network("transformer", Krea2Transformer2DModel)
         self._pipeline: Any = Krea2Pipeline(  # Any: its annotations are narrower than what it takes
             scheduler=parts.other("scheduler", FlowMatchEulerDiscreteScheduler),
@@ -99,18 +97,10 @@ class Krea2:
         self._pipeline.set_progress_bar_config(disable=True)
 
     @property
-    def networks(self) -> Mapping[str, nn.Module]:
-        return {"transformer": self._transformer}
-
-    @property
     def text_identity(self) -> str:
         layers = self._pipeline.text_encoder_select_layers
         settings = (layers, self.card.text_tokens, str(self.placement.dtype))
         return self._parts.identity("text_encoder", "tokenizer", settings=settings)
-
-    @property
-    def image_identity(self) -> str:
-        return self._parts.identity("vae")
 
     # --- text
 
@@ -122,8 +112,7 @@ class Krea2:
         the transformer no token looks at padding and all text has the same position, so that leaving it out changes
         nothing, and a caption takes a tenth of the cache.
         """
-        if self._text_encoder is None:
-            raise RuntimeError("the text encoder has been released; encode prompts before training")
+        still_there(self._text_encoder)
         rows: list[Condition] = []
         for text in texts:  # one by one: a batch would round differently from the pipeline's single prompt
             embeds, mask = self._pipeline.encode_prompt(
@@ -132,19 +121,9 @@ class Krea2:
             rows.append({"embeds": embeds[0][mask[0]].cpu()})
         return rows
 
-    # --- images
-
-    def encode_images(self, pixels: Tensor) -> Tensor:
-        return self._vae.encode(pixels)
-
-    def reference_size(self, source: tuple[int, int], target: tuple[int, int]) -> tuple[int, int]:
-        raise ValueError(f"{self.card.title} takes no references")
-
     def release_encoders(self) -> None:
-        """Only the text encoder goes: samples still need the VAE."""
-        self._text_encoder = None
         self._pipeline.text_encoder = None
-        release_unused(self.placement.device)
+        super().release_encoders()
 
     # --- training
 
@@ -177,18 +156,8 @@ class Krea2:
             prompt_embeds_mask=mask[:1],
             negative_prompt_embeds=embeds[1:],
             negative_prompt_embeds_mask=mask[1:],
-            width=picture.width,
-            height=picture.height,
-            num_inference_steps=picture.steps,
-            guidance_scale=picture.guidance,
-            generator=torch.Generator().manual_seed(picture.seed),
-            callback_on_step_end=telling(on_step),
-            output_type="latent",
+            **asked(picture, on_step),
         ).images
         scale = self._pipeline.vae_scale_factor
-        # Decoded here, since the VAE is in fp32 whatever the transformer is in.
         pixels = self._vae.decode(unpack(tokens, picture.height // scale, picture.width // scale))
-        return self._pipeline.image_processor.postprocess(pixels, output_type="pil")[0]
-
-    def lora_targets(self, preset: str) -> str:
-        return TARGETS.get(preset, preset)
+        return shown(self._pipeline, pixels)

@@ -59,6 +59,13 @@ class Parts:
         how = {"dtype": dtype, "variant": variant_in(place)}
         return load(place, use_safetensors=None if allowed else True, **how)
 
+    def vae(self, kind: type[Network]) -> Network:
+        """The VAE, in fp32: it is small, its rounding would be in every latent, and SDXL's overflows in fp16.
+
+        Raises InputError as `network` does.
+        """
+        return self.network("vae", kind, torch.float32)
+
     def other(self, name: str, kind: type[T]) -> T:
         """A tokenizer, processor or scheduler. Raises InputError when its files are missing or broken."""
         load: Any = kind.from_pretrained  # pyright: ignore[reportAttributeAccessIssue]

@@ -1,7 +1,7 @@
 """Qwen-Image and Qwen-Image-Edit: packed tokens, references appended, and a text encoder that sees them too."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -15,7 +15,7 @@ from diffusers import (
 )
 from diffusers.utils.torch_utils import randn_tensor
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import AutoTokenizer, Qwen2_5_VLForConditionalGeneration
 
 from likeness.catalog import Card
@@ -24,7 +24,7 @@ from likeness.families.euler import denoise
 from likeness.families.film_vae import FilmVae
 from likeness.families.parts import Parts
 from likeness.families.patches import PATCH, pack, padded, unpack
-from likeness.families.placement import release_unused
+from likeness.families.stock import StockFamily, shown, still_there
 from likeness.families.vision_text import VisionText, after_pictures, read_vision_text
 from likeness.functional.objective import Flow, exponential
 from likeness.lora.names import Names, table
@@ -61,7 +61,7 @@ def load(card: Card, placement: Placement) -> "QwenImage":
     return QwenImage(Parts(card, placement))
 
 
-class QwenImage:
+class QwenImage(StockFamily):
     """A Qwen-Image or Qwen-Image-Edit pipeline, taken apart for training and sampling.
 
     The pipelines themselves only tell their prompt templates here: they encode text that goes with pictures wrongly
@@ -72,11 +72,10 @@ class QwenImage:
     blocks = ("transformer_blocks",)
 
     def __init__(self, parts: Parts):
-        self.card, self.placement, self._parts = parts.card, parts.placement, parts
-        # The VAE stays in fp32: it is small, and its rounding would be in every latent.
-        self._vae = FilmVae(parts.network("vae", AutoencoderKLQwenImage, torch.float32))
-        self._text_encoder: Any = parts.network("text_encoder", Qwen2_5_VLForConditionalGeneration)
-        self._transformer: Any = parts.network("transformer", QwenImageTransformer2DModel)
+        super().__init__(parts, FilmVae(parts, AutoencoderKLQwenImage))
+        self._text_encoder = parts.network("text_encoder", Qwen2_5_VLForConditionalGeneration)
+        self._transformer = parts.network("transformer", QwenImageTransformer2DModel)
+        self.targets = targets(len(self._transformer.transformer_blocks) - 1)
         self._scheduler = parts.other("scheduler", FlowMatchEulerDiscreteScheduler)
         others: dict[str, Any] = {}
         if self.card.text_sees_references:
@@ -89,31 +88,22 @@ class QwenImage:
         )
 
     @property
-    def networks(self) -> Mapping[str, nn.Module]:
-        return {"transformer": self._transformer}
-
-    @property
     def text_identity(self) -> str:
         settings = (self.card.pipeline, self.card.resolution, self.card.text_tokens, str(self.placement.dtype))
         reader = "processor" if self.card.text_sees_references else "tokenizer"
         return self._parts.identity("text_encoder", reader, settings=settings)
-
-    @property
-    def image_identity(self) -> str:
-        return self._parts.identity("vae")
 
     # --- text
 
     @torch.no_grad()
     def encode_text(self, texts: Sequence[str], references: Sequence[Image.Image] = ()) -> list[Condition]:
         """Each `embeds` (L, D) with its own L: the template's first words, which are the same for all, are left out."""
-        if self._text_encoder is None:
-            raise RuntimeError("the text encoder has been released; encode prompts before training")
+        encoder = still_there(self._text_encoder)
         pictures = [self._as_seen(r) for r in references] if self.card.text_sees_references else []
         rows: list[Condition] = []
         for text in texts:  # one by one: a batch would round differently from the pipeline's single prompt
             read = self._reader(self._prompt(text, len(pictures)), pictures).to(self.placement.device)
-            hidden = self._text_encoder.model(**read, use_cache=False).last_hidden_state[0]
+            hidden = encoder.model(**read, use_cache=False).last_hidden_state[0]
             start = self._pipeline.prompt_template_encode_start_idx
             end = max(start, after_pictures(read["mm_token_type_ids"][0])) + self.card.text_tokens
             rows.append({"embeds": hidden[start:end].cpu()})
@@ -134,17 +124,9 @@ class QwenImage:
 
     # --- images
 
-    def encode_images(self, pixels: Tensor) -> Tensor:
-        return self._vae.encode(pixels)
-
     def reference_size(self, source: tuple[int, int], target: tuple[int, int]) -> tuple[int, int]:
         """Its own aspect at the area that the model was trained at, whatever is drawn."""
         return size_of_area(source, self.card.resolution, REFERENCE_STEP)
-
-    def release_encoders(self) -> None:
-        """Only the text encoder goes: samples and references still need the VAE."""
-        self._text_encoder = None
-        release_unused(self.placement.device)
 
     # --- training
 
@@ -200,10 +182,7 @@ class QwenImage:
 
         tokens = denoise(self._scheduler, pack(noise), picture.steps, velocity, on_step=on_step)
         pixels = self._vae.decode(unpack(tokens, height, width))
-        return self._pipeline.image_processor.postprocess(pixels, output_type="pil")[0]
-
-    def lora_targets(self, preset: str) -> str:
-        return targets(len(self._transformer.transformer_blocks) - 1).get(preset, preset)
+        return shown(self._pipeline, pixels)
 
 
 def targets(last: int) -> dict[str, str]:

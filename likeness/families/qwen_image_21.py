@@ -1,6 +1,6 @@
 """Qwen-Image 2.1: text, references and the picture in one stream, with alpha, read by Qwen3-VL."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -21,8 +21,8 @@ from likeness.families.base import Condition, Picture, Placement
 from likeness.families.euler import denoise
 from likeness.families.film_vae import FilmVae
 from likeness.families.parts import Parts
-from likeness.families.placement import release_unused
 from likeness.families.qwen_image import REFERENCE_STEP, SEEN, size_of_area
+from likeness.families.stock import StockFamily, shown, still_there
 from likeness.families.vision_text import after_pictures, read_vision_text
 from likeness.functional.objective import Flow, exponential
 from likeness.lora.names import Names, table
@@ -58,7 +58,7 @@ def load(card: Card, placement: Placement) -> "QwenImage21":
     return QwenImage21(Parts(card, placement))
 
 
-class QwenImage21:
+class QwenImage21(StockFamily):
     """A Qwen-Image 2.1 pipeline, taken apart for training and sampling.
 
     The pipeline itself only tells its prompt template here: it cannot be given text that goes with pictures ready
@@ -67,15 +67,14 @@ class QwenImage21:
 
     objective = Flow(exponential(0.5, 0.9, most=8192))
     blocks = ("transformer_blocks",)
+    targets = TARGETS
 
     def __init__(self, parts: Parts):
-        self.card, self.placement, self._parts = parts.card, parts.placement, parts
-        # The VAE stays in fp32: it is small, and its rounding would be in every latent.
-        self._vae = FilmVae(parts.network("vae", AutoencoderKLQwenImage21, torch.float32))
-        self._text_encoder: Any = parts.network("text_encoder", Qwen3VLForConditionalGeneration)
+        super().__init__(parts, FilmVae(parts, AutoencoderKLQwenImage21))
+        self._text_encoder = parts.network("text_encoder", Qwen3VLForConditionalGeneration)
         # The transformer was trained on the last layer's output as it is before the final norm.
         self._text_encoder.model.language_model.norm = nn.Identity()
-        self._transformer: Any = parts.network("transformer", QwenImage21Transformer2DModel)
+        self._transformer = parts.network("transformer", QwenImage21Transformer2DModel)
         self._scheduler = parts.other("scheduler", FlowMatchEulerDiscreteScheduler)
         self._sigmas: Sequence[float] | None = parts.index().get("sample_sigmas")
         self._reader: Any = read_vision_text(parts)
@@ -85,17 +84,9 @@ class QwenImage21:
         )
 
     @property
-    def networks(self) -> Mapping[str, nn.Module]:
-        return {"transformer": self._transformer}
-
-    @property
     def text_identity(self) -> str:
         settings = (self.card.text_tokens, str(self.placement.dtype))
         return self._parts.identity("text_encoder", "processor", settings=settings)
-
-    @property
-    def image_identity(self) -> str:
-        return self._parts.identity("vae")
 
     # --- text
 
@@ -105,8 +96,7 @@ class QwenImage21:
 
         The system message, which is the same for all, is left out.
         """
-        if self._text_encoder is None:
-            raise RuntimeError("the text encoder has been released; encode prompts before training")
+        encoder = still_there(self._text_encoder)
         pictures = [on_white(r) for r in references]
         before = " ".join(f"<image{k}>{SEEN}" for k in range(1, len(pictures) + 1))
         start = self._pipeline._drop_idx
@@ -115,7 +105,7 @@ class QwenImage21:
             # An empty text is a space to the model.
             prompt = self._pipeline.prompt_template_t2i.format(before + (text or " "))
             read = self._reader(prompt, pictures).to(self.placement.device)
-            hidden = self._text_encoder.model(**read, use_cache=False).last_hidden_state[0]
+            hidden = encoder.model(**read, use_cache=False).last_hidden_state[0]
             slots = read["mm_token_type_ids"][0] == 1
             end = max(start, after_pictures(slots)) + self.card.text_tokens
             rows.append({"embeds": hidden[start:end].cpu(), "slots": slots[start:end].cpu()})
@@ -127,16 +117,11 @@ class QwenImage21:
         """Pixels (B, 3, H, W) are opaque; (B, 4, H, W) have their own alpha, in [-1, 1] like the colours."""
         if pixels.shape[1] == 3:
             pixels = torch.cat([pixels, torch.ones_like(pixels[:, :1])], dim=1)
-        return self._vae.encode(pixels)
+        return super().encode_images(pixels)
 
     def reference_size(self, source: tuple[int, int], target: tuple[int, int]) -> tuple[int, int]:
         """Its own aspect at the area that the model was trained at, whatever is drawn."""
         return size_of_area(source, self.card.resolution, REFERENCE_STEP)
-
-    def release_encoders(self) -> None:
-        """Only the text encoder goes: samples and references still need the VAE."""
-        self._text_encoder = None
-        release_unused(self.placement.device)
 
     # --- training
 
@@ -222,10 +207,7 @@ class QwenImage21:
             self._scheduler, tokens_of(noise), picture.steps, velocity, sigmas=self._sigmas, on_step=on_step
         )
         pixels = self._vae.decode(tokens.transpose(1, 2).reshape(shape))
-        return self._pipeline.image_processor.postprocess(pixels, output_type="pil")[0]
-
-    def lora_targets(self, preset: str) -> str:
-        return TARGETS.get(preset, preset)
+        return shown(self._pipeline, pixels)
 
 
 def tokens_of(latents: Tensor) -> Tensor:

@@ -23,8 +23,8 @@ from likeness.families.base import Condition, Picture, Placement
 from likeness.families.clip import Clip
 from likeness.families.parts import Parts
 from likeness.families.placement import release_unused
-from likeness.families.progress import telling
 from likeness.families.still_vae import StillVae
+from likeness.families.stock import StockFamily, asked, shown, still_there
 from likeness.functional.objective import Diffusion
 from likeness.lora.names import Layer, Names, TextEncoder, table
 
@@ -119,16 +119,15 @@ def load(card: Card, placement: Placement) -> "StableDiffusion":
     return StableDiffusion(Parts(card, placement))
 
 
-class StableDiffusion:
+class StableDiffusion(StockFamily):
     """An SDXL or SD 1.5 pipeline, taken apart for training and put together for sampling."""
 
     blocks = ("down_blocks", "mid_block", "up_blocks")
+    targets = TARGETS
 
     def __init__(self, parts: Parts):
-        self.card, self.placement, self._parts = parts.card, parts.placement, parts
+        super().__init__(parts, StillVae(parts))
         self._xl = parts.card.pipeline == "StableDiffusionXLPipeline"
-        # The VAE stays in fp32: SDXL's overflows in fp16, and its rounding would be in every latent.
-        self._vae = StillVae(parts.network("vae", AutoencoderKL, torch.float32))
         self._clips: dict[str, Clip] = {"text_encoder": Clip(parts, CLIPTextModel)}
         if self._xl:
             self._clips["text_encoder_2"] = Clip(parts, CLIPTextModelWithProjection, "_2")
@@ -151,21 +150,16 @@ class StableDiffusion:
         settings = (self._blanks, str(self.placement.dtype), self.placement.train_text_encoder)
         return self._parts.identity(*names, settings=settings)
 
-    @property
-    def image_identity(self) -> str:
-        return self._parts.identity("vae")
-
     # --- text
 
     @torch.no_grad()
     def encode_text(self, texts: Sequence[str], references: Sequence[Image.Image] = ()) -> list[Condition]:
         """What the UNet attends to, for SDXL also a summary of the text; in their place token ids where the text
         encoders are trained."""
-        if not self._clips:
-            raise RuntimeError("the text encoders have been released; encode prompts before training")
+        clips = still_there(self._clips or None)
         rows: list[Condition] = []
         for text in texts:  # one by one: a batch would round differently from the pipeline's single prompt
-            row = {name: clip.token_ids(text) for name, clip in self._clips.items()}
+            row = {name: clip.token_ids(text) for name, clip in clips.items()}
             if self._blanks:
                 row["worded"] = torch.tensor(bool(text))
             if not self.placement.train_text_encoder:
@@ -198,14 +192,6 @@ class StableDiffusion:
         if not self.placement.train_text_encoder:
             self._clips = {}
         release_unused(self.placement.device)
-
-    # --- images
-
-    def encode_images(self, pixels: Tensor) -> Tensor:
-        return self._vae.encode(pixels)
-
-    def reference_size(self, source: tuple[int, int], target: tuple[int, int]) -> tuple[int, int]:
-        raise ValueError(f"{self.card.title} takes no references")
 
     # --- training
 
@@ -242,19 +228,9 @@ class StableDiffusion:
             prompt_embeds=positive["embeds"],
             negative_prompt_embeds=negative["embeds"],
             **{name: texts["pooled"] for name, texts in pooled.items()},
-            width=picture.width,
-            height=picture.height,
-            num_inference_steps=picture.steps,
-            guidance_scale=picture.guidance,
-            generator=torch.Generator().manual_seed(picture.seed),
-            callback_on_step_end=telling(on_step),
-            output_type="latent",
+            **asked(picture, on_step),
         ).images
-        pixels = self._vae.decode(latents)  # here, since the VAE is in fp32 whatever the UNet is in
-        return self._pipeline.image_processor.postprocess(pixels, output_type="pil")[0]
-
-    def lora_targets(self, preset: str) -> str:
-        return TARGETS.get(preset, preset)
+        return shown(self._pipeline, self._vae.decode(latents))
 
 
 def _pipeline(xl: bool, unet: UNet2DConditionModel, vae: AutoencoderKL, scheduler: Any) -> Any:

@@ -1,20 +1,19 @@
 """Z-Image: pictures and captions go in as lists, the clock counts 1 - t, and the answer is -velocity."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, ZImagePipeline, ZImageTransformer2DModel
+from diffusers import FlowMatchEulerDiscreteScheduler, ZImagePipeline, ZImageTransformer2DModel
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import AutoTokenizer, Qwen3Model
 
 from likeness.catalog import Card
 from likeness.families.base import Condition, Picture, Placement
 from likeness.families.parts import Parts
-from likeness.families.placement import release_unused
-from likeness.families.progress import telling
 from likeness.families.still_vae import StillVae
+from likeness.families.stock import StockFamily, asked, shown, still_there
 from likeness.functional.objective import Flow, constant
 from likeness.lora.names import Names, table
 
@@ -59,18 +58,17 @@ def load(card: Card, placement: Placement) -> "ZImage":
     return ZImage(Parts(card, placement))
 
 
-class ZImage:
+class ZImage(StockFamily):
     """A Z-Image pipeline, taken apart for training and put together for sampling."""
 
     # The samplers' shifts (6, Turbo 3) would leave hardly a step near the clean end, where likeness is learned.
     objective = Flow(constant(2.0))
     blocks = ("noise_refiner", "context_refiner", "layers")
+    targets = TARGETS
 
     def __init__(self, parts: Parts):
-        self.card, self.placement, self._parts = parts.card, parts.placement, parts
-        # The VAE stays in fp32: it is small, and its rounding would be in every latent.
-        self._vae = StillVae(parts.network("vae", AutoencoderKL, torch.float32))
-        self._text_encoder: Qwen3Model | None = parts.network("text_encoder", Qwen3Model)
+        super().__init__(parts, StillVae(parts))
+        self._text_encoder = parts.network("text_encoder", Qwen3Model)
         self._transformer = parts.network("transformer", ZImageTransformer2DModel)
         self._pipeline: Any = ZImagePipeline(  # Any: its annotations are narrower than what it takes
             scheduler=parts.other("scheduler", FlowMatchEulerDiscreteScheduler),
@@ -82,25 +80,16 @@ class ZImage:
         self._pipeline.set_progress_bar_config(disable=True)
 
     @property
-    def networks(self) -> Mapping[str, nn.Module]:
-        return {"transformer": self._transformer}
-
-    @property
     def text_identity(self) -> str:
         settings = (self.card.text_tokens, str(self.placement.dtype))
         return self._parts.identity("text_encoder", "tokenizer", settings=settings)
-
-    @property
-    def image_identity(self) -> str:
-        return self._parts.identity("vae")
 
     # --- text
 
     @torch.no_grad()
     def encode_text(self, texts: Sequence[str], references: Sequence[Image.Image] = ()) -> list[Condition]:
         """Each `embeds` (L, D) with its own L: the pipeline cuts the padding away by its mask."""
-        if self._text_encoder is None:
-            raise RuntimeError("the text encoder has been released; encode prompts before training")
+        still_there(self._text_encoder)
         rows: list[Condition] = []
         for text in texts:  # as a string each: a list would have its texts replaced by what the tokenizer is given
             embeds, _ = self._pipeline.encode_prompt(
@@ -112,19 +101,9 @@ class ZImage:
             rows.append({"embeds": embeds[0].cpu()})
         return rows
 
-    # --- images
-
-    def encode_images(self, pixels: Tensor) -> Tensor:
-        return self._vae.encode(pixels)
-
-    def reference_size(self, source: tuple[int, int], target: tuple[int, int]) -> tuple[int, int]:
-        raise ValueError(f"{self.card.title} takes no references")
-
     def release_encoders(self) -> None:
-        """Only the text encoder goes: samples still need the VAE."""
-        self._text_encoder = None
         self._pipeline.text_encoder = None
-        release_unused(self.placement.device)
+        super().release_encoders()
 
     # --- training
 
@@ -145,16 +124,6 @@ class ZImage:
         latents = self._pipeline(
             prompt_embeds=[picture.condition["embeds"].to(device, dtype)],
             negative_prompt_embeds=[picture.negative["embeds"].to(device, dtype)],
-            width=picture.width,
-            height=picture.height,
-            num_inference_steps=picture.steps,
-            guidance_scale=picture.guidance,
-            generator=torch.Generator().manual_seed(picture.seed),
-            callback_on_step_end=telling(on_step),
-            output_type="latent",
+            **asked(picture, on_step),
         ).images
-        pixels = self._vae.decode(latents)  # here, since the VAE is in fp32 whatever the transformer is in
-        return self._pipeline.image_processor.postprocess(pixels, output_type="pil")[0]
-
-    def lora_targets(self, preset: str) -> str:
-        return TARGETS.get(preset, preset)
+        return shown(self._pipeline, self._vae.decode(latents))

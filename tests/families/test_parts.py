@@ -74,7 +74,7 @@ def test_a_vae_and_a_text_encoder_in_files_of_their_own(tiny_base: Path, state: 
     vae, encoder = write(tmp_path / "vae.safetensors", makers), write(tmp_path / "qwen.safetensors", text)
     plain, changed = opened(tiny_base), opened(tiny_base, vae=vae, text_encoder=encoder)
     found: Any = changed
-    assert all(torch.equal(w, other[n]) for n, w in found._vae.state_dict().items() if w.is_floating_point())
+    assert all(torch.equal(w, other[n]) for n, w in found._vae.network.state_dict().items() if w.is_floating_point())
     assert torch.equal(found._text_encoder.state_dict()["model.norm.weight"], text["model.norm.weight"])
     assert plain.image_identity != changed.image_identity and plain.text_identity != changed.text_identity
 
