@@ -20,11 +20,11 @@ from likeness.dataset.wording import one_line
 from likeness.errors import Conflict, InputError, NotFound
 from likeness.report.history import mapping, read_history
 from likeness.store.tables import Model, Share, Tag, new_id
-from likeness.studio import examples, lora_file, model_cards, thumbnails
+from likeness.studio import examples, lora_file, model_cards, shelves, thumbnails
 from likeness.studio.examples import Example
 from likeness.studio.file_names import file_stem
 from likeness.studio.run_summaries import VOICE
-from likeness.studio.workspace import Studio, remove_strays
+from likeness.studio.workspace import Studio
 
 KINDS = ("character", "style", "product", "environment", "edit")
 MOST_TAGS, LONGEST_TAG, LONGEST_NAME, LONGEST_TEXT = 30, 40, 100, 10_000
@@ -274,18 +274,8 @@ def remove(studio: Studio, model_id: str) -> None:
 
 
 def empty_bin(studio: Studio, older_than: float = DAYS_IN_BIN * 86400) -> int:
-    """Remove what has lain in the bin for more than so many seconds; how many models that were.
-
-    Folders that a killed server left without a row go too.
-    """
-    before = time.time() - older_than
-    with studio.database.reading() as session:
-        old = list(session.scalars(select(Model.id).where(Model.deleted <= before)))
-        known = set(session.scalars(select(Model.id)))
-    for model_id in old:
-        remove(studio, model_id)
-    remove_strays(studio.models, known, before)
-    return len(old)
+    """Remove what has lain in the bin for more than so many seconds; how many models that were."""
+    return shelves.empty_bin(studio, Model, studio.models, remove, older_than)
 
 
 # --- words

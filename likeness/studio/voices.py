@@ -21,7 +21,7 @@ from likeness.service import voices as files
 from likeness.service.voices import Clone, Say
 from likeness.service.workers import Order
 from likeness.store.tables import Job, Share, Voice, new_id
-from likeness.studio import models, queue, recordings, said, trust, voice_engines, waveforms
+from likeness.studio import models, queue, recordings, said, shelves, trust, voice_engines, waveforms
 from likeness.studio.file_names import file_stem
 from likeness.studio.generations import in_fields
 from likeness.studio.models import DAYS_IN_BIN, LONGEST_TEXT
@@ -30,7 +30,7 @@ from likeness.studio.recordings import Recording
 from likeness.studio.said import FORMATS, Speech
 from likeness.studio.supervisor import Ending
 from likeness.studio.voice_engines import Language
-from likeness.studio.workspace import Studio, remove_strays
+from likeness.studio.workspace import Studio
 
 SUBJECT = "voices"
 THUMBNAIL = "thumbnail.png"
@@ -310,18 +310,8 @@ def remove(studio: Studio, voice_id: str) -> None:
 
 
 def empty_bin(studio: Studio, older_than: float = DAYS_IN_BIN * 86400) -> int:
-    """Remove what has lain in the bin for more than so many seconds; how many voices that were.
-
-    Folders that a killed server left without a row go too.
-    """
-    before = time.time() - older_than
-    with studio.database.reading() as session:
-        old = list(session.scalars(select(Voice.id).where(Voice.deleted <= before)))
-        known = set(session.scalars(select(Voice.id)))
-    for voice_id in old:
-        remove(studio, voice_id)
-    remove_strays(studio.voices, known, before)
-    return len(old)
+    """Remove what has lain in the bin for more than so many seconds; how many voices that were."""
+    return shelves.empty_bin(studio, Voice, studio.voices, remove, older_than)
 
 
 def _row(session: Session, voice_id: str) -> Voice:

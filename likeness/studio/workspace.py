@@ -1,9 +1,6 @@
 """A workspace, opened: its folders and its database."""
 
-import shutil
 import threading
-from collections.abc import Container
-from contextlib import suppress
 from pathlib import Path
 
 from likeness.errors import InputError
@@ -71,11 +68,3 @@ class Studio:
 
     def close(self) -> None:
         self.database.close()
-
-
-def remove_strays(shelf: Path, known: Container[str], before: float) -> None:
-    """Folders of `shelf` that a killed server left without a row: not `known` by name, and older than `before`."""
-    for folder in shelf.glob("*"):
-        with suppress(OSError):  # gone meanwhile
-            if folder.name not in known and folder.stat().st_mtime < before:
-                shutil.rmtree(folder, ignore_errors=True)

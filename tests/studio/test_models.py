@@ -1,4 +1,5 @@
 import json
+import os
 import re
 import time
 from pathlib import Path
@@ -158,6 +159,16 @@ def test_the_bin_is_emptied_of_what_is_old(studio: Studio, mika: Model) -> None:
     assert (studio.models / twin.id).exists()
     with pytest.raises(NotFound):
         models.restore(studio, mika.id)
+
+
+def test_folders_that_a_killed_server_left_go_with_the_bin(studio: Studio, mika: Model) -> None:
+    old, young = studio.models / "left", studio.models / "just-begun"
+    for folder in (old, young):
+        folder.mkdir()
+    for folder in (old, studio.models / mika.id):
+        os.utime(folder, (0, 0))
+    assert models.empty_bin(studio) == 0
+    assert not old.exists() and young.exists() and (studio.models / mika.id).exists()
 
 
 def test_archived_models_are_out_of_the_way(studio: Studio, mika: Model) -> None:

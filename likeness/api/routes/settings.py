@@ -88,7 +88,7 @@ def change_webhooks(studio: Opened, asked: WebhooksChange) -> SettingsTold:
 
 @router.patch("/queue")
 def change_queue(studio: Opened, asked: QueueChange) -> SettingsTold:
-    """Where jobs run, and how many. What runs already goes on."""
+    """Where jobs run, how many, and how long a base stays loaded. What runs already goes on."""
     preferences.change(studio, "queue", asked.model_dump(exclude_unset=True))
     return get_settings(studio)
 
