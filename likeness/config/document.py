@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
 
@@ -92,6 +93,22 @@ def _put(document: Document, key: Key, value: object, origin: str, inner: Mappin
         return
     holder[key[-1]] = value
     document.origins |= {key: origin, **(inner or {})}
+
+
+def set_in(tree: dict[str, Any], key: Key, value: object) -> None:
+    """Set what lies at `key` in settings that are put together bit by bit: mappings and lists on the way are made."""
+    holder: Any = tree
+    for part, following in pairwise(key):
+        if isinstance(part, int):
+            while len(holder) <= part:
+                holder.append({})
+            holder = holder[part]
+        else:
+            holder = holder.setdefault(part, [] if isinstance(following, int) else {})
+    if isinstance(key[-1], int):
+        while len(holder) <= key[-1]:
+            holder.append(None)
+    holder[key[-1]] = value
 
 
 def _holder(document: Document, key: Key, origin: str = OVERRIDE) -> Any:

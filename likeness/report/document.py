@@ -15,7 +15,8 @@ def read_asset(name: str) -> str:
 
 
 def render_document(template: str, style: str, script: str, **values: Any) -> str:
-    """The template as HTML text, with its style and script inlined; values are escaped."""
+    """The template, which extends layout.html, as HTML text; its style comes after base.css. Values are escaped."""
+    style = read_asset("base.css") + style
     environment = Environment(
         loader=FunctionLoader(read_asset),
         autoescape=True,

@@ -8,9 +8,9 @@ import copy
 import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any, Literal, cast
 
+from likeness.config.document import set_in
 from likeness.config.plan import SOME
 from likeness.config.tree import parse_key
 from likeness.errors import InputError
@@ -245,7 +245,7 @@ def translate(dialect: Dialect, request: Mapping[str, Any]) -> Translated:
     if problems:
         raise InputError(*problems)
     for setting, (_, value) in asked.items():
-        _put(found.config, parse_key(setting), value)
+        set_in(found.config, parse_key(setting), value)
     return Translated(found.config, steps, found.notes)
 
 
@@ -293,15 +293,3 @@ def _flat(request: Mapping[str, Any], table: Mapping[str, Field]) -> list[tuple[
 def _near(name: str, table: Mapping[str, Field]) -> str:
     close = difflib.get_close_matches(name, table, n=1)
     return f"did you mean '{close[0]}'?" if close else f"known are {', '.join(sorted(table))}"
-
-
-def _put(tree: dict[str, Any], key: tuple[str | int, ...], value: Any) -> None:
-    holder: Any = tree
-    for part, following in pairwise(key):
-        if isinstance(part, int):
-            while len(holder) <= part:
-                holder.append({})
-            holder = holder[part]
-        else:
-            holder = holder.setdefault(part, [] if isinstance(following, int) else {})
-    holder[key[-1]] = value

@@ -5,7 +5,6 @@ import re
 import types
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
 
 import yaml
@@ -13,7 +12,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from likeness.catalog import Card
-from likeness.config.document import parse_value
+from likeness.config.document import parse_value, set_in
 from likeness.config.tree import Key, all_settings, dotted, kind_at, parse_key, section_at
 from likeness.errors import InputError
 
@@ -203,7 +202,7 @@ def read(form: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     config: dict[str, Any] = {name: one(name) for name in TOP if one(name)}
     if one("base-own") and "base" not in config:  # a model that is not on the page
         config["base"] = one("base-own")
-    _put(config, ("data", "datasets", 0, "path"), one("dataset"))
+    set_in(config, ("data", "datasets", 0, "path"), one("dataset"))
     problems: list[str] = []
     known = settings()
     for field in form:
@@ -211,12 +210,12 @@ def read(form: Mapping[str, Sequence[str]]) -> dict[str, Any]:
         if setting is None or not (text := one(field)):
             continue
         try:
-            _put(config, parse_key(setting.key), _value(setting, text))
+            set_in(config, parse_key(setting.key), _value(setting, text))
         except InputError as e:
             problems += [f"{setting.key}: '{text[:80]}' cannot be read. Fix: {e}"]
     prompts = [p for p in _prompts(form) if p.get("prompt")]
     if prompts:
-        _put(config, ("sampling", "prompts"), prompts)
+        set_in(config, ("sampling", "prompts"), prompts)
     problems += _add_rest(config, one("rest"))
     if problems:
         raise InputError(*problems)
@@ -256,7 +255,7 @@ def _add_rest(config: dict[str, Any], text: str) -> list[str]:
     for name, value in _object(text).items():
         key = parse_key(name)
         try:
-            _put(config, key, value)
+            set_in(config, key, value)
         except (TypeError, IndexError, KeyError, AttributeError):
             return [f"{name[:80]}: cannot be set. Fix: reload the page"]
     return []
@@ -290,18 +289,3 @@ def _leaves(value: Any, key: Key) -> Iterator[tuple[Key, Any]]:
             yield (*key, number, "path"), entry
     else:
         yield key, value
-
-
-def _put(tree: dict[str, Any], key: Key, value: Any) -> None:
-    holder: Any = tree
-    for part, following in pairwise(key):
-        if isinstance(part, int):
-            while len(holder) <= part:
-                holder.append({})
-            holder = holder[part]
-        else:
-            holder = holder.setdefault(part, [] if isinstance(following, int) else {})
-    if isinstance(key[-1], int):
-        while len(holder) <= key[-1]:
-            holder.append(None)
-    holder[key[-1]] = value
