@@ -298,8 +298,8 @@ def _suggested(
             if len(near) == 1:
                 return taken, (f"Within the sweet spot, '{name}' of the test pictures is highest at epoch {taken}: "
                                f"{top:.2f}.",)  # fmt: skip
-            return taken, (f"Within the sweet spot, '{name}' of the test pictures is as good as highest at epochs "
-                           f"{_listed(near)} ({top:.2f}), and the middle one of these is taken.",)  # fmt: skip
+            return taken, (f"Within the sweet spot, '{name}' of the test pictures is near its highest ({top:.2f}) at "
+                           f"epochs {_listed(near)}; the middle one of these is taken.",)  # fmt: skip
     taken = choices[len(choices) * 2 // 3]
     if len(choices) == 1:
         return taken, ()

@@ -111,7 +111,7 @@ def test_the_middle_of_the_epochs_that_show_as_much_is_taken() -> None:
     likeness = [0.2, 0.3, 0.4, 0.5, 0.69, 0.68, 0.7, 0.7, 0.69, 0.9, 0.9]
     verdict = recommend(planted(U_SHAPED, noise=0.001, likeness=likeness))
     assert verdict.suggested == 6 and verdict.sweet_spot == (3, 8)
-    assert "at epochs 4–8 (0.85), and the middle one" in verdict.reasons[-1]
+    assert "near its highest (0.85) at epochs 4–8; the middle one" in verdict.reasons[-1]
 
 
 def test_pictures_choose_within_the_sweet_spot_alone() -> None:
