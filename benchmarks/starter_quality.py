@@ -317,8 +317,14 @@ seen renders alone; `at best` is what it says of the true picture, and what the 
 def run(options: argparse.Namespace, console: Console) -> dict[str, dict[str, Any]]:
     """Measure what is not measured yet; the figures by part, as they are kept."""
     studio = Studio(options.base, options.folder, options.threads)
-    file = studio.folder / f"figures-{options.count}.json"
-    parts: dict[str, dict[str, Any]] = json.loads(file.read_text()) if file.exists() and not options.anew else {}
+
+    def file(part: str) -> Path:
+        return studio.folder / f"figures-{options.count}" / f"{part}.json"
+
+    wanted = options.only or PARTS
+    if options.anew:
+        for name in wanted:
+            file(name).unlink(missing_ok=True)
     judges: list[AttributeJudge] = []
 
     def judge() -> AttributeJudge:
@@ -336,14 +342,13 @@ def run(options: argparse.Namespace, console: Console) -> dict[str, dict[str, An
         "companions": lambda: measure_companions(min(300, options.count)),
         "sizes": measure_sizes,
     }
-    for name in options.only or measures:
-        if name in parts and name != "sizes":
+    for name in wanted:
+        if file(name).exists() and name != "sizes":
             continue
         rows = measures[name]()
         facts = {"judge": judges[0].facts} if name in ("prompts", "edits", "loras") else {}
-        parts[name] = {**facts, "rows": [asdict(row) for row in rows]}
-        durable.write_text(file, json.dumps(parts, indent=2) + "\n")
-    parts = {name: parts[name] for name in PARTS if name in parts}  # in one order, whatever was measured first
+        durable.write_text(file(name), json.dumps({**facts, "rows": [asdict(row) for row in rows]}, indent=2) + "\n")
+    parts = {name: json.loads(file(name).read_text()) for name in PARTS if file(name).exists()}
     console.print(table(parts))
     console.print(f"Pictures and figures: {studio.folder}")
     if options.card and studio.card.path is not None:
@@ -357,7 +362,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--count", type=int, default=COUNT, help="prompts; half as many edits (%(default)s)")
     parser.add_argument("--only", nargs="*", choices=PARTS)
     parser.add_argument("--card", action="store_true", help="write the table into the base's model card")
-    parser.add_argument("--anew", action="store_true", help="forget the figures, not the pictures")
+    parser.add_argument("--anew", action="store_true", help="forget the figures of these parts, not the pictures")
     parser.add_argument("--folder", type=Path, default=Path("build/quality"), help="(%(default)s)")
     parser.add_argument("--judge", type=Path, default=KEPT, help="the file it is in (%(default)s)")
     parser.add_argument("--threads", type=int)

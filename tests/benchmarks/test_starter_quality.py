@@ -157,9 +157,11 @@ def test_figures_are_kept_and_not_measured_again(tmp_path: Path, monkeypatch: py
     assert all(0 <= row["figure"] <= 100 for row in parts["prompts"]["rows"])
     (kept,) = (tmp_path / "kept").glob("starter-*")
     assert len(list((kept / "prompts").glob("*.png"))) == 2
-    assert json.loads((kept / "figures-2.json").read_text()) == parts
+    assert json.loads((kept / "figures-2" / "edits.json").read_text()) == parts["edits"]
     monkeypatch.setattr(starter_quality, "load_judge", None)  # not needed again
-    assert starter_quality.run(options, Console(quiet=True)).keys() == parts.keys()
+    assert starter_quality.run(options, Console(quiet=True)) == parts
+    options.only, options.anew = ["sizes"], True  # all else is kept
+    assert starter_quality.run(options, Console(quiet=True)) == parts
     text = card.read_text()
     assert text.count(starter_quality.HEADING) == 1 and text.count("## Licence") == 1 and "| edits followed |" in text
     assert "Good." in text and text.endswith("Free.\n")
