@@ -174,13 +174,14 @@ def obeyed(seen: Sequence[Mapping[str, str]], wanted: Sequence[Shot]) -> float:
 
 def learned(
     subject: Subject, run: Path, networks: Mapping[str, nn.Module], picture: Draw, judge: AttributeJudge, folder: Path,
-    count: int,
+    count: int, epochs: Sequence[int] = (),
 ) -> Learned:  # fmt: skip
-    """Draw with `picture` into `folder`, while `networks` wear each epoch in turn, and judge."""
+    """Draw with `picture` into `folder`, while `networks` wear each of the epochs in turn, those of LOOKED_AT by
+    default, and judge."""
     trials, others = shots(subject, count), controls(max(1, count // 2))
     held_out = {(f, v) for p, _ in trials for f, v in traits(p).items()}
     length = read_config(subject.file).config.train.epochs
-    epochs = sorted({max(1, round(length * part)) for part in LOOKED_AT})
+    epochs = epochs or sorted({max(1, round(length * part)) for part in LOOKED_AT})
 
     def drawn(wanted: Sequence[Shot], epoch: int, kind: str) -> list[Image.Image]:
         place = folder / f"epoch-{epoch:03d}"

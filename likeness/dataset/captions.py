@@ -87,6 +87,13 @@ def has_trigger(caption: str, trigger: str) -> bool:
     return re.search(rf"(?<!\w){re.escape(trigger)}(?!\w)", caption) is not None
 
 
+def without_trigger(caption: str, trigger: str, instead: str = "") -> str:
+    """The caption with `instead` in the trigger's place. Where that is nothing, no comma is left alone."""
+    text = re.sub(rf"(?<!\w){re.escape(trigger)}(?!\w)", lambda _: instead, caption)
+    parts = (one_line(part) for part in text.split(","))
+    return ", ".join(part for part in parts if part)
+
+
 def trigger_report(examples: Sequence[Example], trigger: str) -> list[str]:
     """Paths of the examples whose caption lacks the trigger. A `[trigger]` placeholder counts as having it."""
     return [e.path for e in examples if not has_trigger(apply_trigger(e.caption, trigger), trigger)]

@@ -40,6 +40,8 @@ def _about_the_length(verdict: Verdict, config: RunConfig) -> Iterator[str]:
 
 
 def _about_flags(verdict: Verdict, config: RunConfig) -> Iterator[str]:
+    preserve = config.train.preserve
+    hold = f"raise train.preserve above {preserve:g}" if preserve else "set train.preserve: 1"
     words = {
         "copies": "Test pictures repeat training pictures: take an earlier epoch, add more varied pictures, or lower "
         f"lora.rank below {config.lora.rank}.",
@@ -48,7 +50,7 @@ def _about_flags(verdict: Verdict, config: RunConfig) -> Iterator[str]:
         "one composition": "Test pictures take over the composition of the training pictures, whatever the prompt: "
         "vary pose, framing and place in the dataset, and say them in the captions.",
         "leaks": "Prompts without the trigger show what was learned: see that every caption holds the trigger, take an "
-        "earlier epoch, set lora.targets: attention, or lower lora.rank.",
+        f"earlier epoch, or {hold}, which holds what captions without the trigger show.",
         "not followed": "The sources come back nearly unchanged: train longer, or see that the pairs differ enough.",
         "not preserved": "More changes than the instruction asks for: align the pairs, and take an earlier epoch.",
     }

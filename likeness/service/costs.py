@@ -23,6 +23,7 @@ Fits = Literal["yes", "tight", "no", "unknown"]
 UNKNOWN = "not known until the first steps"
 PROCESS = 0.8e9  # bytes: libraries, and what a device needs for itself
 CHECKPOINTING = 1.43  # times as long: the forward pass is done twice
+PRESERVING = 2.43  # times as long: a forward pass of the base, then another step
 SHARE = (0.1, 0.55)  # of the speed of matrix products that a training step reaches
 BYTES = {"fp32": 4.0, "bf16": 2.0, "fp16": 2.0}  # of a weight
 QUANTIZED = {"int8": 1.02, "fp8": 1.02, "nf4": 0.56, "int4": 0.56}  # of the denoiser's, with what stays as it was
@@ -73,6 +74,7 @@ class Measured:
     quantize: str
     checkpointing: str
     offload: float
+    preserves: bool
     images_per_second: float
     memory_bytes: int
     pictures_seconds: float | None  # that the results of an epoch took, for each test picture
@@ -134,6 +136,8 @@ def _time(
     work = one * examples
     if config.hardware.checkpointing != "none":
         work *= CHECKPOINTING
+    if config.train.preserve:
+        work *= PRESERVING
     passes = 1 if card.guidance_off is None or card.guidance == card.guidance_off else 2
     work += drawn * (config.sampling.steps or card.steps) * passes * one / 2.3  # a step is some 2.3 forward passes
     source = (
@@ -165,6 +169,7 @@ def _differences(m: Measured, config: RunConfig, card: Card, device: Device) -> 
         "quantize": hardware.quantize,
         "checkpointing": hardware.checkpointing,
         "offload": hardware.offload,
+        "preserves": config.train.preserve > 0,
     }
     then: dict[str, Any] = {name: getattr(m, name) for name in now} | {"kind": m.kind == "edit"}
     return [name for name, value in now.items() if then[name] != value]
@@ -176,6 +181,8 @@ def _ratio(config: RunConfig, card: Card, found: Measured) -> float:
     checkpointed = config.hardware.checkpointing != "none"
     if checkpointed != (found.checkpointing != "none"):
         factor *= CHECKPOINTING if checkpointed else 1 / CHECKPOINTING
+    if (config.train.preserve > 0) != found.preserves:
+        factor *= PRESERVING if config.train.preserve else 1 / PRESERVING
     if (config.kind == "edit") != (found.kind == "edit"):
         factor *= 2.3 if config.kind == "edit" else 1 / 2.3
     return factor

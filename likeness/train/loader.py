@@ -8,6 +8,7 @@ from torch import Tensor
 
 from likeness.config.data import DataConfig
 from likeness.dataset.augment import View, plain_view, show, texts_of, views_of
+from likeness.dataset.captions import has_trigger, without_trigger
 from likeness.dataset.geometry import Frame, frame_of, reference_frame, shown_sizes
 from likeness.dataset.manifest import Box, Example
 from likeness.dataset.order import Visit
@@ -40,6 +41,7 @@ class Sized:
     views: tuple[tuple[Shown, ...], ...]  # for each place that a tile takes from epoch to epoch: the variations
     texts: tuple[Key, ...]  # the variations of its caption, its own first
     empty_text: Key  # stands in for a dropped caption
+    spared_texts: tuple[Key | None, ...]  # the same without their trigger; None where there is nothing to spare
 
     @property
     def bucket(self) -> tuple[Size, ...]:
@@ -73,6 +75,7 @@ class Batch:
     conditions: list[Condition]
     masks: Tensor | None = None  # (B, 1, h, w): weights of the errors, 0 to 1
     weights: Tensor | None = None  # (B,): of the examples
+    spared: Sequence[Condition | None] = ()  # captions without the trigger, where they should go on as the base has it
 
 
 @dataclass(frozen=True)
@@ -86,8 +89,11 @@ class Slot:
 class Preparation:
     """Collects what has to be encoded for examples; a key stands for all that decides its entry."""
 
-    def __init__(self, family: Family, data: DataConfig, sides: Sequence[int], seed: int, epochs: int):
+    def __init__(
+        self, family: Family, data: DataConfig, sides: Sequence[int], seed: int, epochs: int, spare: str | None
+    ):
         self.family, self.data, self.sides, self.seed, self.epochs = family, data, sides, seed, epochs
+        self.spare = spare
         self.pictures: dict[Key, tuple[Source, Frame, View]] = {}
         self.masks: dict[Key, tuple[Source, Frame, View, Key]] = {}  # with the latents that it lies over
         self.texts: dict[Key, tuple[str, tuple[tuple[Source, Frame], ...]]] = {}
@@ -136,7 +142,13 @@ class Preparation:
             tuple(tuple(shown(box, view) for view in views) for box in boxes),
             tuple(self._text(text, seen) for text in texts),
             self._text("", seen),
+            tuple(self._spared(text, e, seen) for text in texts),
         )
+
+    def _spared(self, text: str, e: Example, seen: tuple[tuple[Source, Frame], ...]) -> Key | None:
+        if self.spare is None or e.held_out or not e.trigger or not has_trigger(text, e.trigger):
+            return None
+        return self._text(without_trigger(text, e.trigger, self.spare), seen)
 
     def _picture(self, source: Source, frame: Frame, view: View) -> Key:
         key = key_of("latents", source.sha256, frame, view, self._images)
@@ -183,9 +195,13 @@ def prepare(
     seed: int,
     cache: Cache,
     epochs: int = 1,
+    spare: str | None = None,
 ) -> Iterator[Stage | list[Item]]:
-    """Encode what the cache lacks, telling the progress; the last thing yielded is the list of items."""
-    work = Preparation(family, data, data.sides(resolution), seed, epochs)
+    """Encode what the cache lacks, telling the progress; the last thing yielded is the list of items.
+
+    `spare`: what stands in the trigger's place in captions that should go on as the base draws them; None for none.
+    """
+    work = Preparation(family, data, data.sides(resolution), seed, epochs, spare)
     items = [work.item(e) for e in examples]
     missing = work.missing(cache)
     for done, key in enumerate(missing):
@@ -205,6 +221,7 @@ def load_batch(
     references: list[list[Tensor]] = []
     conditions: list[Condition] = []
     masks: list[Key | None] = []
+    spared: list[Condition | None] = []
     for slot in slots:
         sized = items[slot.visit.example].sizes[slot.visit.bucket]
         places = sized.views[(epoch - 1) % len(sized.views)]
@@ -213,8 +230,10 @@ def load_batch(
         references.append([cache.get(key)["latents"] for key in shown.references])
         masks.append(shown.mask)
         dropped = uniform(seed, "caption dropout", step, slot.number) < data.captions.dropout
-        text = sized.texts[derived_seed(seed, "caption", step, slot.number) % len(sized.texts)]
-        conditions.append(cache.get(sized.empty_text if dropped else text))
+        number = derived_seed(seed, "caption", step, slot.number) % len(sized.texts)
+        conditions.append(cache.get(sized.empty_text if dropped else sized.texts[number]))
+        key = None if dropped else sized.spared_texts[number]
+        spared.append(cache.get(key) if key else None)
     x0 = torch.stack(latents)
     weights = torch.tensor([items[slot.visit.example].example.loss_weight for slot in slots])
     return Batch(
@@ -223,6 +242,7 @@ def load_batch(
         conditions,
         mask_weights(masks, x0, data.masked_loss.outside, cache),
         weights if (weights != 1).any() else None,
+        spared,
     )
 
 

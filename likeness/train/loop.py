@@ -24,7 +24,7 @@ from likeness.train import loader, optim, resume, starting
 from likeness.train.cache import Cache
 from likeness.train.conditions import conditions, differences
 from likeness.train.ending import StopAsked, told_to_the_end
-from likeness.train.step import micro_step
+from likeness.train.step import micro_step, preserving_step
 from likeness.train.updates import Updates
 
 
@@ -82,7 +82,8 @@ def _train(
         yield events.Note(message=message)
     items: list[loader.Item] = []
     seed, epochs = config.train.seed, config.train.epochs
-    for progress in loader.prepare(family, job.examples, config.data, job.card.resolution, seed, cache, epochs):
+    spare = config.train.preserve_class if config.train.preserve else None
+    for progress in loader.prepare(family, job.examples, config.data, job.card.resolution, seed, cache, epochs, spare):
         if isinstance(progress, list):
             items = progress
             continue
@@ -221,6 +222,9 @@ class _Run:
             with memory.attention_for(placement), memory.kept_activations(checkpointing, placement.device):
                 micro = micro_step(self.family, batch, slots, train, step) * share
                 micro.backward()
+                # One after the other: both graphs at once would take twice the memory.
+                if train.preserve and (moved := preserving_step(self.family, batch, slots, train, step)) is not None:
+                    (moved * share * train.preserve).backward()
             loss += micro.item()
         done = self.updates.apply(loss, epoch=epoch, count=count, began=began, device=placement.device)
         if self.average and isinstance(done, events.StepDone):

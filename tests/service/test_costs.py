@@ -35,8 +35,8 @@ def cost(base: str, device: Device, *earlier: Measured, disk: int = 10**13, **gr
 def measured(**values: object) -> Measured:
     usual = Measured(
         run="before", base=CARDS["sdxl"].location, device="cuda:0", kind="character", side=1024, batch=1, rank=16,
-        optimizer="adamw", precision="bf16", quantize="none", checkpointing="none", offload=0.0, images_per_second=4.0,
-        memory_bytes=17 * GB, pictures_seconds=3.0, start_seconds=40.0,
+        optimizer="adamw", precision="bf16", quantize="none", checkpointing="none", offload=0.0, preserves=False,
+        images_per_second=4.0, memory_bytes=17 * GB, pictures_seconds=3.0, start_seconds=40.0,
     )  # fmt: skip
     return replace(usual, **values)  # type: ignore[arg-type]
 
@@ -56,6 +56,8 @@ def test_other_settings_are_reckoned_with_and_told() -> None:
     assert "with other settings" in smaller.time.source and "computed" in smaller.memory.source
     slower = cost("sdxl", gpu(24), measured(), hardware={"checkpointing": "blocks"})
     assert slower.time.high is not None and slower.time.high > same.time.high
+    both = [cost("sdxl", gpu(24), measured(preserves=p), train={"preserve": 1}).time.high for p in (False, True)]
+    assert both[0] is not None and both[1] is not None and both[0] > 2.4 * both[1]
 
 
 def test_of_earlier_runs_the_one_most_alike_counts() -> None:
