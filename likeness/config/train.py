@@ -50,7 +50,7 @@ class TrainConfig(BaseModel):
         ge=0,
         le=100,
         description="Preservation: weight of a second error, by which captions without their trigger should go on as "
-        "the base draws them. 1 as a rule; less leaks then, and a step takes 2.4 times as long. 0: off.",
+        "the base draws them. 1 as a rule; less leaks then, and a step takes 2.3 times as long. 0: off.",
     )
     preserve_class: str = Field(
         default="",

@@ -57,7 +57,7 @@ def test_other_settings_are_reckoned_with_and_told() -> None:
     slower = cost("sdxl", gpu(24), measured(), hardware={"checkpointing": "blocks"})
     assert slower.time.high is not None and slower.time.high > same.time.high
     both = [cost("sdxl", gpu(24), measured(preserves=p), train={"preserve": 1}).time.high for p in (False, True)]
-    assert both[0] is not None and both[1] is not None and both[0] > 2.4 * both[1]
+    assert both[0] is not None and both[1] is not None and both[0] > 2.2 * both[1]
 
 
 def test_of_earlier_runs_the_one_most_alike_counts() -> None:
