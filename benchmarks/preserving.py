@@ -1,4 +1,4 @@
-"""Does preservation (`train.preserve`) hold back what a LoRA leaks, and what does it cost?
+"""Does preservation (`preserve.weight`) hold back what a LoRA leaks, and what does it cost?
 
     python -m benchmarks.preserving
     python -m benchmarks.preserving --example character/mika --as "a girl"
@@ -51,7 +51,7 @@ def table(found: Learned, title: str) -> Table:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--example", default="style/glass", choices=[s.example for s in SUBJECTS])
-    parser.add_argument("--as", dest="instead", default="", help="train.preserve_class")
+    parser.add_argument("--as", dest="instead", default="", help="preserve.class_word")
     parser.add_argument("--preserve", type=float, default=1, help="weight (%(default)s)")
     parser.add_argument("--epochs", type=int, nargs="+", default=[10, 15, 20], help="to look at (%(default)s)")
     parser.add_argument("--folder", type=Path, default=Path("build/preserving"))
@@ -60,7 +60,7 @@ def main() -> None:
     subject = next(s for s in SUBJECTS if s.example == args.example)
     judge, console = load_judge(), Console()
     own = [f"hardware.threads={args.threads}"] if args.threads else []
-    preserving = [f"train.preserve={args.preserve}", f"train.preserve_class={args.instead}"]
+    preserving = [f"preserve.weight={args.preserve}", f"preserve.class_word={args.instead}"]
     for name, settings in (("plain", own), (f"preserve-{args.preserve:g}", [*own, *preserving])):
         studio = Studio("starter", args.folder, args.threads)  # one for each, so that LoRAs do not pile up
         place = studio.folder / name

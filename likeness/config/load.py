@@ -203,10 +203,10 @@ def _clashes(config: RunConfig, card: Card) -> Iterator[tuple[Key, str]]:
         )
     if config.lora.dropout and config.lora.type in ("lokr", "loha"):
         yield ("lora", "dropout"), f"'{config.lora.type}' has no input to switch off; leave it out"
-    if config.train.preserve and not (config.trigger or any(d.trigger for d in config.data.datasets)):
-        yield ("train", "preserve"), "needs a trigger to leave out of the captions; set trigger, or leave this out"
-    if config.train.preserve_class and not config.train.preserve:
-        yield ("train", "preserve_class"), "does nothing without train.preserve; set that to 1, or leave this out"
+    if config.preserve.weight and not (config.trigger or any(d.trigger for d in config.data.datasets)):
+        yield ("preserve", "weight"), "needs a trigger to leave out of the captions; set trigger, or leave this out"
+    if config.preserve.class_word and not config.preserve.weight:
+        yield ("preserve", "class_word"), "does nothing without preserve.weight; set that to 1, or leave this out"
     sizes = [(("sampling", side), getattr(config.sampling, side)) for side in ("width", "height")]
     for i, prompt in enumerate(config.sampling.prompts):
         here: Key = ("sampling", "prompts", i)

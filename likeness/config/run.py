@@ -10,6 +10,7 @@ from likeness.config.lora import LoraConfig
 from likeness.config.model import ModelConfig
 from likeness.config.names import MOST_NAME, NAME, NAME_FORM
 from likeness.config.optim import OptimConfig
+from likeness.config.preserve import PreserveConfig
 from likeness.config.sampling import SamplingConfig
 from likeness.config.scorecard import ScorecardConfig
 from likeness.config.section import SECTION
@@ -44,6 +45,9 @@ class RunConfig(BaseModel):
     description: str = Field(default="", description="A note for people.")
     data: DataConfig = Field(description="What to learn from.")
     train: TrainConfig = Field(default_factory=TrainConfig, description="How long, and what to save on the way.")
+    preserve: PreserveConfig = Field(
+        default_factory=PreserveConfig, description="How to keep what the base knows: preservation."
+    )
     optim: OptimConfig = Field(default_factory=OptimConfig, description="How the weights are moved.")
     lora: LoraConfig = Field(default_factory=LoraConfig, description="What is trained.")
     sampling: SamplingConfig = Field(default_factory=SamplingConfig, description="Test pictures.")

@@ -45,17 +45,6 @@ class TrainConfig(BaseModel):
         le=100,
         description="Weight errors by min(SNR, this) / SNR, 5 as a rule. Stable Diffusion only. Unset: all alike.",
     )
-    preserve: float = Field(
-        default=0.0,
-        ge=0,
-        le=100,
-        description="Preservation: weight of a second error, by which captions without their trigger should go on as "
-        "the base draws them. 1 as a rule; less leaks then, and a step takes 2.3 times as long. 0: off.",
-    )
-    preserve_class: str = Field(
-        default="",
-        description="What stands in the trigger's place there, such as 'a girl'. Empty: the trigger is left out.",
-    )
     probes: int = Field(
         default=16, ge=1, le=1024, description="Fixed (timestep, noise) points per image to measure the loss at."
     )

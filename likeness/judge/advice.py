@@ -40,8 +40,8 @@ def _about_the_length(verdict: Verdict, config: RunConfig) -> Iterator[str]:
 
 
 def _about_flags(verdict: Verdict, config: RunConfig) -> Iterator[str]:
-    preserve = config.train.preserve
-    hold = f"raise train.preserve above {preserve:g}" if preserve else "set train.preserve: 1"
+    weight = config.preserve.weight
+    hold = f"raise preserve.weight above {weight:g}" if weight else "set preserve.weight: 1"
     words = {
         "copies": "Test pictures repeat training pictures: take an earlier epoch, add more varied pictures, or lower "
         f"lora.rank below {config.lora.rank}.",

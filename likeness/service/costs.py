@@ -136,7 +136,7 @@ def _time(
     work = one * examples
     if config.hardware.checkpointing != "none":
         work *= CHECKPOINTING
-    if config.train.preserve:
+    if config.preserve.weight:
         work *= PRESERVING
     passes = 1 if card.guidance_off is None or card.guidance == card.guidance_off else 2
     work += drawn * (config.sampling.steps or card.steps) * passes * one / 2.3  # a step is some 2.3 forward passes
@@ -169,7 +169,7 @@ def _differences(m: Measured, config: RunConfig, card: Card, device: Device) -> 
         "quantize": hardware.quantize,
         "checkpointing": hardware.checkpointing,
         "offload": hardware.offload,
-        "preserves": config.train.preserve > 0,
+        "preserves": config.preserve.weight > 0,
     }
     then: dict[str, Any] = {name: getattr(m, name) for name in now} | {"kind": m.kind == "edit"}
     return [name for name, value in now.items() if then[name] != value]
@@ -181,8 +181,8 @@ def _ratio(config: RunConfig, card: Card, found: Measured) -> float:
     checkpointed = config.hardware.checkpointing != "none"
     if checkpointed != (found.checkpointing != "none"):
         factor *= CHECKPOINTING if checkpointed else 1 / CHECKPOINTING
-    if (config.train.preserve > 0) != found.preserves:
-        factor *= PRESERVING if config.train.preserve else 1 / PRESERVING
+    if (config.preserve.weight > 0) != found.preserves:
+        factor *= PRESERVING if config.preserve.weight else 1 / PRESERVING
     if (config.kind == "edit") != (found.kind == "edit"):
         factor *= 2.3 if config.kind == "edit" else 1 / 2.3
     return factor

@@ -65,7 +65,7 @@ def _measured(folder: Path, size: int, changed: int) -> Measured | None:
         quantize=config.hardware.quantize,
         checkpointing=config.hardware.checkpointing,
         offload=config.hardware.offload,
-        preserves=config.train.preserve > 0,
+        preserves=config.preserve.weight > 0,
         images_per_second=speed,
         memory_bytes=log.memory_bytes,
         pictures_seconds=_pictures_seconds(config, log),

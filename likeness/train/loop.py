@@ -82,7 +82,7 @@ def _train(
         yield events.Note(message=message)
     items: list[loader.Item] = []
     seed, epochs = config.train.seed, config.train.epochs
-    spare = config.train.preserve_class if config.train.preserve else None
+    spare = config.preserve.class_word if config.preserve.weight else None
     for progress in loader.prepare(family, job.examples, config.data, job.card.resolution, seed, cache, epochs, spare):
         if isinstance(progress, list):
             items = progress
@@ -207,7 +207,7 @@ class _Run:
         """One optimizer step, or a skipped one when something is not finite."""
         began, step = time.monotonic(), self.step + 1
         train, placement = self.config.train, self.family.placement
-        checkpointing = self.config.hardware.checkpointing
+        checkpointing, weight = self.config.hardware.checkpointing, self.config.preserve.weight
         count, loss = sum(map(len, micro_batches)), 0.0
         self.updates.clear()
         number = 0
@@ -223,8 +223,8 @@ class _Run:
                 micro = micro_step(self.family, batch, slots, train, step) * share
                 micro.backward()
                 # One after the other: both graphs at once would take twice the memory.
-                if train.preserve and (moved := preserving_step(self.family, batch, slots, train, step)) is not None:
-                    (moved * share * train.preserve).backward()
+                if weight and (moved := preserving_step(self.family, batch, slots, train, step)) is not None:
+                    (moved * share * weight).backward()
             loss += micro.item()
         done = self.updates.apply(loss, epoch=epoch, count=count, began=began, device=placement.device)
         if self.average and isinstance(done, events.StepDone):

@@ -28,8 +28,8 @@ _TITLES = {
     "model": "Parts of the base", "data": "Pictures", "data.datasets.0": "The dataset", "train": "Length and noise",
     "data.augment": "Variations of pictures", "data.augment.random": "Variations drawn at random",
     "data.augment.fixed": "Changes to every picture", "data.captions": "Variations of captions",
-    "data.masked_loss": "Masks", "data.detail_crops": "Detail crops", "optim": "Optimizer", "lora": "LoRA",
-    "sampling": "Test pictures", "scorecard": "Scorecard", "hardware": "Device and memory",
+    "data.masked_loss": "Masks", "data.detail_crops": "Detail crops", "preserve": "Preservation", "optim": "Optimizer",
+    "lora": "LoRA", "sampling": "Test pictures", "scorecard": "Scorecard", "hardware": "Device and memory",
 }  # fmt: skip
 
 

@@ -188,8 +188,8 @@ def test_numbers_beyond_reason(refuse: Refuse, text: str):
             "lora: {type: loha, dropout: 0.1}",
             "lora.dropout: 'loha' has no input to switch off",
         ),
-        ("starter", "train: {preserve: 1}", "train.preserve: needs a trigger to leave out of the captions"),
-        ("starter", "train: {preserve_class: a girl}", "train.preserve_class: does nothing without train.preserve"),
+        ("starter", "preserve: {weight: 1}", "preserve.weight: needs a trigger to leave out of the captions"),
+        ("starter", "preserve: {class_word: a girl}", "preserve.class_word: does nothing without preserve.weight"),
         (
             "starter",
             "hardware: {quantize: nf4}\nlora: {type: lokr}",

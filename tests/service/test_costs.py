@@ -56,7 +56,7 @@ def test_other_settings_are_reckoned_with_and_told() -> None:
     assert "with other settings" in smaller.time.source and "computed" in smaller.memory.source
     slower = cost("sdxl", gpu(24), measured(), hardware={"checkpointing": "blocks"})
     assert slower.time.high is not None and slower.time.high > same.time.high
-    both = [cost("sdxl", gpu(24), measured(preserves=p), train={"preserve": 1}).time.high for p in (False, True)]
+    both = [cost("sdxl", gpu(24), measured(preserves=p), preserve={"weight": 1}).time.high for p in (False, True)]
     assert both[0] is not None and both[1] is not None and both[0] > 2.2 * both[1]
 
 

@@ -122,7 +122,7 @@ def test_with_all_that_pictures_and_captions_can_be_put_through(
     with Image.open(pictures / "0.png") as image:
         Image.linear_gradient("L").resize(image.size).save(pictures / "0-masklabel.png")
     (pictures / "1.txt").write_text("tiny_char, red, green, blue")
-    settings = {"data__datasets__0__repeats": 1, "train__batch_size": 2, "train__preserve": 0.5}
+    settings = {"data__datasets__0__repeats": 1, "train__batch_size": 2, "preserve__weight": 0.5}
     make = partial(make_run, **EVERYTHING | settings)
     run = make()
     rows = read_manifest(run / "manifest.jsonl")
