@@ -8,29 +8,18 @@ An example is trained with it and without, all else alike, drawn from at several
 """
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.attribute_school import load_judge
-from benchmarks.runs import trained
-from benchmarks.starter_loras import SUBJECTS, Learned, learned
+from benchmarks.starter_loras import SUBJECTS, Learned, learned, train
 from benchmarks.starter_quality import Studio
 from likeness.events import StepDone, read_events
-from likeness.worker.epoch import checkpoint_path
 
 PICTURES = 33  # with the trigger; half as many controls
 COLUMNS = ("epoch", "trait there", "the rest of the prompt", "controls unchanged", "of them, what was right", "leak")
-
-
-def run_of(example: Path, place: Path, settings: Sequence[str], epochs: int) -> Path:
-    """The folder of a finished run; goes on with one that was interrupted. Raises RuntimeError."""
-    run = place / example.stem
-    if checkpoint_path(run, epochs).exists():
-        return run
-    return trained(example, run, [f"train.epochs={epochs}", "train.sample_every=0", *settings])
 
 
 def pictures_a_second(run: Path) -> float:
@@ -59,12 +48,11 @@ def main() -> None:
     args = parser.parse_args()
     subject = next(s for s in SUBJECTS if s.example == args.example)
     judge, console = load_judge(), Console()
-    own = [f"hardware.threads={args.threads}"] if args.threads else []
     preserving = [f"preserve.weight={args.preserve}", f"preserve.class_word={args.instead}"]
-    for name, settings in (("plain", own), (f"preserve-{args.preserve:g}", [*own, *preserving])):
+    for name, settings in (("plain", []), (f"preserve-{args.preserve:g}", preserving)):
         studio = Studio("starter", args.folder, args.threads)  # one for each, so that LoRAs do not pile up
         place = studio.folder / name
-        run = run_of(subject.file, place, settings, max(args.epochs))
+        run = train(subject, place, args.threads, max(args.epochs), settings)
         drawn = place / "drawn" / run.name
         found = learned(subject, run, studio.family.networks, studio.picture, judge, drawn, PICTURES, args.epochs)
         console.print(table(found, f"{subject.example}, {name}: {pictures_a_second(run):.1f} pictures a second"))

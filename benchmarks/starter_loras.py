@@ -146,14 +146,17 @@ class Learned:
         return max(self.looks[:-1], key=lambda look: (round(look.most - look.leak, 3), -look.epoch))
 
 
-def train(subject: Subject, workspace: Path, threads: int | None) -> Path:
-    """The folder of a finished run; goes on with one that was interrupted. Raises RuntimeError."""
+def train(
+    subject: Subject, workspace: Path, threads: int | None, epochs: int | None = None, settings: Sequence[str] = ()
+) -> Path:
+    """The folder of a finished run, far too long unless told the `epochs`, with further `settings`; goes on with one
+    that was interrupted. Raises RuntimeError."""
     run = workspace / subject.file.stem
-    epochs = TOO_LONG * read_config(subject.file).config.train.epochs
+    epochs = epochs or TOO_LONG * read_config(subject.file).config.train.epochs
     if checkpoint_path(run, epochs).exists():
         return run
     own = [f"hardware.threads={threads}"] if threads else []
-    return trained(subject.file, run, [f"train.epochs={epochs}", "train.sample_every=0", *own])
+    return trained(subject.file, run, [f"train.epochs={epochs}", "train.sample_every=0", *own, *settings])
 
 
 def share_of(flags: Sequence[bool]) -> float:
