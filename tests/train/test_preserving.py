@@ -6,15 +6,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from PIL import Image
+from torch import nn
 
 from likeness.config.data import DataConfig
 from likeness.config.train import TrainConfig
 from likeness.dataset.captions import without_trigger
 from likeness.dataset.manifest import Example
 from likeness.dataset.order import Visit
-from likeness.families import Family
+from likeness.families import Family, memory
 from likeness.functional.flow import squared_error
 from likeness.lora import inject
 from likeness.lora.targets import Size, Targets, choose_layers
@@ -113,3 +115,35 @@ def test_what_is_spared_is_the_caption_that_is_shown(open_tiny: Callable[..., Fa
     assert first is not None and torch.equal(first["embeds"], expected["embeds"]) and others == [None, None]
     assert list(load_batch(cache, items(None), slots, data, seed=42, step=1, epoch=1).spared) == [None] * 3
     assert load_batch(cache, items("a girl"), slots, dropping, seed=42, step=1, epoch=1).spared[0] is None
+
+
+@pytest.mark.parametrize(
+    ("checkpointing", "compiled"),
+    [("blocks", False), ("all", False), pytest.param("blocks", True, marks=pytest.mark.long)],
+)
+def test_recomputed_and_compiled_blocks_preserve_the_same(
+    open_tiny: Callable[..., Family], monkeypatch: pytest.MonkeyPatch, checkpointing: str, compiled: bool
+) -> None:
+    """Blocks see the LoRA off and on within one step, and are computed once more with it on."""
+    compile_module = nn.Module.compile
+    monkeypatch.setattr(
+        nn.Module, "compile", lambda module: compile_module(module, backend="eager")
+    )  # the tracer alone
+
+    def gradients(*how: Any) -> torch.Tensor:
+        family = with_lora(open_tiny())
+        denoiser = family.networks["transformer"]
+        denoiser.train()
+        memory.prepare_training(denoiser, family.blocks, *how)
+        found = torch.zeros(())
+        for step in (1, 2):
+            with memory.kept_activations(how[0], torch.device("cpu")):
+                moved = preserving_step(family, batch_of(family), SLOTS, TrainConfig(seed=5), step)
+                assert moved is not None
+                (micro_step(family, batch_of(family), SLOTS, TrainConfig(seed=5), step) + moved).backward()
+            found = torch.cat(
+                [p.grad.flatten() for p in inject.trainable(family.networks).values() if p.grad is not None]
+            )
+        return found
+
+    assert torch.allclose(gradients(checkpointing, compiled), gradients("none", False), rtol=1e-3, atol=1e-5)
