@@ -22,13 +22,13 @@ from benchmarks.judge import TRAITS, Judge
 from benchmarks.prompts import Trial, trials
 from benchmarks.school import ready_judge
 from benchmarks.scores import EpochReading, Reading, read
+from benchmarks.wearing import worn
 from likeness import durable
 from likeness.config.sampling import PromptConfig
 from likeness.dataset.formats import open_rgb
 from likeness.errors import InputError, LikenessError
 from likeness.families import Family, open_family
 from likeness.families.placement import choose_placement, precision_name, set_up_torch
-from likeness.lora.apply import add_file, set_strengths
 from likeness.sample.sampler import draw, save_png, settle
 from likeness.train.loop import Job
 from likeness.worker.epoch import checkpoint_path
@@ -74,10 +74,8 @@ def pictures(
     ]
     conditions = {text: family.encode_text([text])[0] for text in dict.fromkeys(t for r in requests for t in r.texts)}
     for epoch in epochs:
-        if epoch:
-            add_file(family.networks, checkpoint_path(job.folder, epoch), f"epoch-{epoch}")
-        set_strengths(family.networks, {f"epoch-{epoch}": 1.0} if epoch else {})
-        drawn = [draw(family, r, conditions) for r in requests]
+        with worn(family.networks, checkpoint_path(job.folder, epoch) if epoch else None):
+            drawn = [draw(family, r, conditions) for r in requests]
         if keep is not None:
             for number, (image, request) in enumerate(zip(drawn, requests, strict=True), start=1):
                 save_png(keep / f"epoch-{epoch:03d}" / f"{number:02d}.png", image, request)

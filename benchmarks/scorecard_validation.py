@@ -95,10 +95,11 @@ def train(condition: Condition, seed: int, place: Path, threads: int) -> Path:
     return trained(settings, place / "runs" / name)
 
 
-def judged(run: Path, place: Path, threads: int) -> dict[str, float]:
-    """Quality by epoch, in the eyes of a network that the scorecard knows nothing of."""
+def judged(run: Path, place: Path, threads: int, fast: bool = False) -> dict[str, float]:
+    """Quality by epoch, in the eyes of a network that the scorecard knows nothing of. `fast`: with compiled blocks."""
     from benchmarks.learning import finished_epochs, measure
     from benchmarks.school import ready_judge
+    from benchmarks.wearing import compile_blocks
     from likeness.families import open_family
     from likeness.families.placement import choose_placement, set_up_torch
     from likeness.worker.training import read_job
@@ -108,14 +109,19 @@ def judged(run: Path, place: Path, threads: int) -> dict[str, float]:
     set_up_torch(placement, threads)
     judge = ready_judge(place.parent / "judge")
     family = open_family(job.card, placement)
-    readings = list(measure(family, job, judge, finished_epochs(run), times=LOOKS))
-    leak = readings[0].controls.together.mean
+    if fast:
+        compile_blocks(family)
+    untrained = place / "judged" / "untrained.json"  # the same whatever was learned
+    if not untrained.is_file():
+        (base,) = measure(family, job, judge, [0], times=LOOKS)
+        durable.write_text(untrained, json.dumps({"leak": base.controls.together.mean}))
+    leak = json.loads(untrained.read_text())["leak"]
+    epochs = [epoch for epoch in finished_epochs(run) if epoch]
     return {
         str(r.epoch): quality(
             r.learned.together.mean, r.learned.obeyed.mean if r.learned.obeyed else 1.0, r.controls.together.mean, leak
         )
-        for r in readings
-        if r.epoch
+        for r in measure(family, job, judge, epochs, times=LOOKS)
     }
 
 
@@ -235,6 +241,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--conditions", default="", help="such as good,same-pose; all if left out")
     parser.add_argument("--place", type=Path, default=Path("build/scorecard"), help="where runs are kept (%(default)s)")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--compile", action="store_true", help="compile the blocks that draw; needs a C++ compiler")
     parser.add_argument("--table", action="store_true", help="only print the table of what is there")
     return parser.parse_args(arguments)
 
@@ -258,7 +265,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if not options.table and not kept.is_file():
                 try:
                     run = train(condition, seed, options.place, options.threads)
-                    found = judged(run, options.place, options.threads) if condition.judged else {}
+                    found = judged(run, options.place, options.threads, options.compile) if condition.judged else {}
                 except (RuntimeError, LikenessError) as e:
                     print(f"{name_of(condition, seed)}: {e}", file=sys.stderr, flush=True)
                     continue

@@ -17,9 +17,9 @@ from torch import nn
 
 from benchmarks.attribute_judge import AttributeJudge, shown
 from benchmarks.runs import trained
+from benchmarks.wearing import worn
 from likeness.config.load import read_config
 from likeness.config.sampling import PromptConfig
-from likeness.lora.apply import add_file, set_strengths
 from likeness.worker.epoch import checkpoint_path
 from starter_recipe.examples import EXAMPLES, MIKA
 from starter_recipe.world import Picture, caption, random_picture, read, render
@@ -193,14 +193,12 @@ def learned(
             for number, (_, text) in enumerate(wanted)
         ]
 
-    set_strengths(networks, {})
-    before = judge.look(drawn(others, 0, "control"))
+    with worn(networks, None):
+        before = judge.look(drawn(others, 0, "control"))
     looks: list[Look] = []
     for epoch in epochs:
-        name = f"{run.name}-{epoch}"
-        add_file(networks, checkpoint_path(run, epoch), name)
-        set_strengths(networks, {name: 1.0})
-        seen, after = judge.look(drawn(trials, epoch, "trigger")), judge.look(drawn(others, epoch, "control"))
+        with worn(networks, checkpoint_path(run, epoch)):
+            seen, after = judge.look(drawn(trials, epoch, "trigger")), judge.look(drawn(others, epoch, "control"))
         rows = [(a[f], b[f], v) for a, b, (_, text) in zip(after, before, others, strict=True)
                 for f, v in read(text).items()]  # fmt: skip
         leaking = [any(eyes[f] == v for f, v in held_out) for eyes in after]
@@ -211,6 +209,5 @@ def learned(
                 share_of([a == b for a, b, asked in rows if b == asked]), share_of(leaking),
             )
         )  # fmt: skip
-    set_strengths(networks, {})
     truth = judge.look([render(p, SERIES + i) for i, (p, _) in enumerate(trials)])
     return Learned(subject, count, looks, traits_seen(truth, trials)[0], obeyed(truth, trials))
