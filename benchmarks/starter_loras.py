@@ -28,6 +28,7 @@ from starter_recipe.world.picture import HELD_OUT, can_hold
 SERIES = 90_000_000  # seeds that no training takes
 TOO_LONG = 3  # times the example's epochs
 LOOKED_AT = (0.3, 0.6, 1, 1.5, 2, TOO_LONG)  # times the example's epochs
+TRAIT_GOAL, CONTROL_GOAL = 0.8, 0.9  # pictures with the trait, and what is unchanged of the controls, at one epoch
 Shot = tuple[Picture, str]  # what should be seen, and the prompt
 Draw = Callable[[Path, PromptConfig], Image.Image]  # with what is worn, into a file, unless it is there
 
@@ -141,9 +142,14 @@ class Learned:
 
     @property
     def best(self) -> Look:
-        """Most often the trait where it should be, and least where it should not; the earlier one of two, and never
-        the far too late one."""
-        return max(self.looks[:-1], key=lambda look: (round(look.most - look.leak, 3), -look.epoch))
+        """Nearest to both goals; of those that reach them, the trait most often where it should be and least where it
+        should not. The earlier one of two, and never the far too late one."""
+
+        def rank(look: Look) -> tuple[float, float, int]:
+            reached = min(look.most / TRAIT_GOAL, look.unchanged / CONTROL_GOAL, 1)
+            return round(reached, 3), round(look.most - look.leak, 3), -look.epoch
+
+        return max(self.looks[:-1], key=rank)
 
 
 def train(

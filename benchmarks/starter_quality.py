@@ -31,7 +31,7 @@ from rich.table import Table
 
 from benchmarks.attribute_judge import FIELDS, AttributeJudge, Pixels, shown
 from benchmarks.attribute_school import KEPT, load_judge
-from benchmarks.starter_loras import SUBJECTS, Learned, learned, train
+from benchmarks.starter_loras import CONTROL_GOAL, SUBJECTS, TRAIT_GOAL, Learned, learned, train
 from likeness import durable
 from likeness.catalog import resolve_base
 from likeness.config.hardware import HardwareConfig
@@ -65,7 +65,6 @@ GOALS = {
 }
 EDIT_GOAL, UNCHANGED_GOAL, WORST_STYLE_GOAL, SIZE_GOAL = 85, 26, 25, 90
 ALL_STYLES_GOAL = 31  # of a VAE that was trained on CPUs; 32 with a GPU
-TRAIT_GOAL, CONTROL_GOAL = 80, 90
 
 
 @dataclass(frozen=True)
@@ -229,7 +228,7 @@ def lora_rows(found: Learned) -> list[Row]:
     """At the best epoch, with goals, and at the last one, which is far too late."""
     rows: list[Row] = []
     others = max(1, found.pictures // 2)
-    for look, trait, control in ((found.best, TRAIT_GOAL, CONTROL_GOAL), (found.looks[-1], None, None)):
+    for look, trait, control in ((found.best, 100 * TRAIT_GOAL, 100 * CONTROL_GOAL), (found.looks[-1], None, None)):
         where = f"{found.subject.file.stem}, epoch {look.epoch}"
         for what, share, pictures, goal, ceiling in (
             ("trait there", look.most, found.pictures, trait, found.most_at_best),

@@ -73,6 +73,9 @@ def test_the_best_epoch_has_the_trait_where_it_should_be_alone_and_the_goals() -
     assert found.best.epoch == 10
     assert replace(found, looks=(LOOKS[1], replace(LOOKS[1], epoch=11), LOOKS[3])).best.epoch == 10
     assert replace(found, looks=(LOOKS[0], replace(LOOKS[3], leak=0))).best.epoch == 3  # never the last
+    spoiling = replace(LOOKS[1], most=1, unchanged=0.85, epoch=12)  # more of the trait, and too little of the rest
+    assert replace(found, looks=(LOOKS[1], spoiling, LOOKS[3])).best.epoch == 10
+    assert replace(found, looks=(LOOKS[0], spoiling, LOOKS[3])).best.epoch == 12
     rows = {row.what: row for row in lora_rows(found)}
     assert rows["mika, epoch 10: trait there"].reached and rows["mika, epoch 10: trait there"].ceiling == 97
     assert rows["mika, epoch 10: all of its parts"].figure == 80
