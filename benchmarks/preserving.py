@@ -3,8 +3,8 @@
     python -m benchmarks.preserving
     python -m benchmarks.preserving --example character/mika --as "a girl"
 
-An example is trained with it and without, all else alike, drawn from at several epochs and judged as the LoRAs of
-`starter_quality` are: 33 prompts with the trigger, 16 controls without.
+An example is trained with it and without, whatever its file says, all else alike, drawn from at several epochs and
+judged as the LoRAs of `starter_quality` are: 33 prompts with the trigger, 16 controls without.
 """
 
 import argparse
@@ -40,7 +40,7 @@ def table(found: Learned, title: str) -> Table:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--example", default="style/glass", choices=[s.example for s in SUBJECTS])
-    parser.add_argument("--as", dest="instead", default="", help="preserve.class_word")
+    parser.add_argument("--as", dest="instead", default="", help="preserve.class_word; the example's own if left out")
     parser.add_argument("--preserve", type=float, default=1, help="weight (%(default)s)")
     parser.add_argument("--epochs", type=int, nargs="+", default=[10, 15, 20], help="to look at (%(default)s)")
     parser.add_argument("--folder", type=Path, default=Path("build/preserving"))
@@ -48,9 +48,13 @@ def main() -> None:
     args = parser.parse_args()
     subject = next(s for s in SUBJECTS if s.example == args.example)
     judge, console = load_judge(), Console()
-    preserving = [f"preserve.weight={args.preserve}", f"preserve.class_word={args.instead}"]
-    for name, settings in (("plain", []), (f"preserve-{args.preserve:g}", preserving)):
-        studio = Studio("starter", args.folder, args.threads)  # one for each, so that LoRAs do not pile up
+    preserving = [
+        f"preserve.weight={args.preserve}",
+        *([f"preserve.class_word={args.instead}"] if args.instead else []),
+    ]
+    plain = ["preserve.weight=0", "preserve.class_word="]
+    studio = Studio("starter", args.folder, args.threads)
+    for name, settings in (("plain", plain), (f"preserve-{args.preserve:g}", preserving)):
         place = studio.folder / name
         run = train(subject, place, args.threads, max(args.epochs), settings)
         drawn = place / "drawn" / run.name
