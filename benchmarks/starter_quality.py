@@ -304,8 +304,8 @@ def write_into_card(readme: Path, parts: dict[str, dict[str, Any]]) -> None:
     block = f"""{HEADING}
 
 `python -m benchmarks.starter_quality --card` prints these figures. Prompts and edits are judged by a network that has
-seen renders alone; `at best` is what it says of the true picture, and what the VAE makes of it. The examples are trained
-as their files say (the product, the place and the style with preservation), for three times as long.
+seen renders alone; `at best` is what it says of the true picture, and what the VAE makes of it. The examples are
+trained as their files say (the product, the place and the style with preservation), for three times as long.
 
 {head}{chr(10).join(lines)}
 {left_out}
