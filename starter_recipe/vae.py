@@ -57,13 +57,19 @@ SQUARES = 8  # weight of the squared error, which quality is told in: at 29 dB a
 class Images:
     """Renders by size, made once and kept as memory-mapped arrays; on the GPU where there is one."""
 
-    def __init__(self, folder: Path, count: int, device: torch.device):
+    def __init__(self, folder: Path, count: int, device: torch.device, sketches: float = 0.0):
+        """`sketches`: so much of every batch are sketches, beside those that turn up anyway."""
         self.by_size: dict[Size, Tensor] = {}
         self.held_out: dict[Size, int] = {}
+        self.sketches: dict[Size, np.ndarray] = {}
+        self.sketch_share = sketches
         for size in SIZES:
             array = np.load(self.path(folder, count, size), mmap_mode="c")
             self.by_size[size] = torch.from_numpy(array).to(device)
-            self.held_out[size] = len(indices_of(size, HELD_OUT))
+            first = self.held_out[size] = len(indices_of(size, HELD_OUT))
+            numbers = indices_of(size, count)[first:] if sketches else []
+            hatched = [picture_of(int(number), SERIES).style == "sketch" for number in numbers]
+            self.sketches[size] = first + np.flatnonzero(hatched)
         self.shares = [len(self.by_size[size]) / count for size in SIZES]
 
     @staticmethod
@@ -100,6 +106,8 @@ class Images:
             high = wide = 64
         count = max(2, crops * 64 * 64 // (high * wide))
         rows = rng.integers(first, len(images), count)
+        if len(own := self.sketches[size]):
+            rows = np.where(rng.random(count) < self.sketch_share, rng.choice(own, count), rows)
         tops = rng.integers(0, (height - high) // 8 + 1, count) * 8
         lefts = rng.integers(0, (width - wide) // 8 + 1, count) * 8
         row, y, x = rows[:, None, None], (tops[:, None] + np.arange(high))[:, :, None], lefts[:, None] + np.arange(wide)
@@ -155,7 +163,7 @@ def loss_of(vae: AutoencoderKLFlux2, target: Tensor, extra: float) -> tuple[Tens
 def train(replicas: Replicas, args: argparse.Namespace) -> None:
     out = Path(args.out)
     torch.manual_seed(7)
-    images = Images(out, args.images, replicas.device)
+    images = Images(out, args.images, replicas.device, args.sketches)
     if args.start:
         vae = AutoencoderKLFlux2.from_pretrained(args.start, dtype=torch.float32)
     else:
@@ -225,6 +233,7 @@ def main() -> None:
     parser.add_argument(
         "--batch", type=int, default=512 if gpu else 8, help="64x64 crops per replica and step (%(default)s)"
     )
+    parser.add_argument("--sketches", type=float, default=0, help="share of each batch beside one in ten: the hardest")
     parser.add_argument("--images", type=int, default=96000 if gpu else 16128, help="renders to learn from")
     parser.add_argument("--rate", type=float, default=0.02, help="Muon's learning rate; AdamW's is an eighth")
     parser.add_argument("--average", type=float, default=0.998 if gpu else 0.995, help="decay of the averaged weights")

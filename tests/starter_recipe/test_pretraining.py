@@ -91,6 +91,25 @@ def test_held_out_renders_are_never_trained_on(tmp_path: Path, monkeypatch: pyte
     assert sum(n for _, n in held) == 12 and all(len(styles) == n for styles, n in held)
 
 
+def test_sketches_are_seen_as_often_as_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vae, "CHUNK", 60)
+    monkeypatch.setattr(vae, "HELD_OUT", 30)
+    vae.Images.make(tmp_path, 600, workers=0)
+
+    def share_of_others(sketches: float) -> float:
+        images = vae.Images(tmp_path, 600, CPU, sketches)
+        for size in SIZES:
+            for row, number in enumerate(indices_of(size, 600)):
+                if row < images.held_out[size] or picture_of(int(number), vae.SERIES).style != "sketch":
+                    images.by_size[size][row] = 255
+        rng = np.random.default_rng(0)
+        batches = [images.batch(rng, 8) for _ in range(60)]
+        return float(torch.cat([(b == 255).all(dim=(1, 2, 3)) for b in batches]).float().mean())
+
+    assert share_of_others(1) == 0 and share_of_others(0.5) == pytest.approx(0.45, abs=0.1)
+    assert share_of_others(0) > 0.8
+
+
 @pytest.mark.long
 def test_the_vae_goes_on_from_weights_and_from_its_state(
     toy_vae: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
