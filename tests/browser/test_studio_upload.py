@@ -19,10 +19,14 @@ SENT = "return document.querySelector('drop-zone').counts"
 
 
 class Cutter:
-    """Passes connections on to a server, and breaks the one that has just carried so many bytes to it, once."""
+    """Passes connections on to a server, and breaks one after so many bytes to it, once.
+
+    The bytes of all connections count: a browser that is kept waiting sends the next piece over a new one.
+    """
 
     def __init__(self, port: int):
-        self.cut_at: int | None = None
+        self._lock = threading.Lock()
+        self.cut_at: int | None = None  # as `carried` counts
         self.carried = 0  # bytes to the server, of all connections
         self.cuts = 0
         self.stays_down = False  # after a cut
@@ -50,15 +54,10 @@ class Cutter:
             threading.Thread(target=self._pass, args=(server, client, False), daemon=True).start()
 
     def _pass(self, source: socket.socket, target: socket.socket, upwards: bool) -> None:
-        own = 0
         try:
             while data := source.recv(65536):
-                if upwards:
-                    own += len(data)
-                    self.carried += len(data)
-                    if self.cut_at is not None and own >= self.cut_at:
-                        self.cut_at, self.cuts, self.down = None, self.cuts + 1, self.stays_down
-                        break
+                if upwards and self._cuts(len(data)):
+                    break
                 target.sendall(data)
         except OSError:
             pass
@@ -66,6 +65,14 @@ class Cutter:
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
             end.close()
+
+    def _cuts(self, count: int) -> bool:
+        with self._lock:
+            self.carried += count
+            if self.cut_at is None or self.carried < self.cut_at:
+                return False
+            self.cut_at, self.cuts, self.down = None, self.cuts + 1, self.stays_down
+            return True
 
     def close(self) -> None:
         self._socket.close()
@@ -143,7 +150,8 @@ def test_a_cut_connection_is_taken_up_where_it_was(
     large = picture(tmp_path / "large.png", 1800)
     size = large.stat().st_size
     assert size > 9_000_000
-    cutter.cut_at, before = 7_000_000, cutter.carried
+    before = cutter.carried
+    cutter.cut_at = before + 7_000_000
     choose(page, large, picture(tmp_path / "small.png", 32))
     settled(page, 2)
     assert cutter.cuts == 1 and sorted(names(studio_server, row)) == ["large.png", "small.png"]
@@ -156,7 +164,7 @@ def test_a_page_that_is_opened_again_goes_on(
     page: Chrome, studio_server: StudioServer, cutter: Cutter, row: Dataset, tmp_path: Path
 ):
     large = picture(tmp_path / "large.png", 1800)
-    cutter.cut_at, cutter.stays_down = 7_000_000, True
+    cutter.cut_at, cutter.stays_down = cutter.carried + 7_000_000, True
     choose(page, large)
     until(page, "return document.querySelector('drop-zone').innerText.includes('trying again')")
     markup = page.execute_script("const z = document.querySelector('drop-zone'); return z.getAttribute('action')")
