@@ -99,8 +99,7 @@ def judged(run: Path, place: Path, threads: int, fast: bool = False) -> dict[str
     """Quality by epoch, in the eyes of a network that the scorecard knows nothing of. `fast`: with compiled blocks."""
     from benchmarks.learning import finished_epochs, measure
     from benchmarks.school import ready_judge
-    from benchmarks.wearing import compile_blocks
-    from likeness.families import open_family
+    from likeness.families import memory, open_family
     from likeness.families.placement import choose_placement, set_up_torch
     from likeness.worker.training import read_job
 
@@ -109,8 +108,8 @@ def judged(run: Path, place: Path, threads: int, fast: bool = False) -> dict[str
     set_up_torch(placement, threads)
     judge = ready_judge(place.parent / "judge")
     family = open_family(job.card, placement)
-    if fast:
-        compile_blocks(family)
+    # Drawing asks of the blocks what training does.
+    memory.prepare_training(next(iter(family.networks.values())), family.blocks, "none", compiled=fast)
     untrained = place / "judged" / "untrained.json"  # the same whatever was learned
     if not untrained.is_file():
         (base,) = measure(family, job, judge, [0], times=LOOKS)

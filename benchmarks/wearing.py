@@ -11,17 +11,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from likeness.families import Family, memory
 from likeness.lora.apply import add_file, set_strengths
 from likeness.lora.inject import tuned_layers
 
 NAME = "worn"
-
-
-def compile_blocks(family: Family) -> None:
-    """From the next picture on. Needs a C++ compiler where there is no GPU."""
-    for block in memory.block_list(next(iter(family.networks.values())), family.blocks):
-        block.compile()
 
 
 @contextmanager

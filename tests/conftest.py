@@ -44,6 +44,20 @@ def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
+def compiled_by_tracer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Modules compile by the tracer alone: what the code generator then makes of it is torch's own business, and slow
+    to wait for."""
+    from torch import nn  # not for tests of the floor
+
+    compile_module = nn.Module.compile
+
+    def traced(module: nn.Module) -> None:
+        compile_module(module, backend="eager")
+
+    monkeypatch.setattr(nn.Module, "compile", traced)
+
+
+@pytest.fixture
 def pictures(tmp_path: Path) -> Path:
     """Three small captioned pictures."""
     return write_pictures(tmp_path / "pictures", 3)

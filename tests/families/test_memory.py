@@ -94,15 +94,8 @@ def test_attention_kernels_agree(tiny_base: Path, plain: tuple[float, Tensor]) -
 
 
 def test_compiled_blocks_compute_the_same(
-    tiny_base: Path, plain: tuple[float, Tensor], monkeypatch: pytest.MonkeyPatch
+    tiny_base: Path, plain: tuple[float, Tensor], compiled_by_tracer: None
 ) -> None:
-    """By the tracer alone: what the code generator then makes of it is torch's own business, and slow to wait for."""
-    compile_module = nn.Module.compile
-
-    def traced(module: nn.Module) -> None:
-        compile_module(module, backend="eager")
-
-    monkeypatch.setattr(nn.Module, "compile", traced)
     family = opened(tiny_base)
     compiled = memory.block_list(family.networks["transformer"], family.blocks)
     loss, gradients = loss_and_gradients(family, "blocks", compiled=True)

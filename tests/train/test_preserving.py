@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
-from torch import nn
 
 from likeness.config.data import DataConfig
 from likeness.config.train import TrainConfig
@@ -122,13 +121,9 @@ def test_what_is_spared_is_the_caption_that_is_shown(open_tiny: Callable[..., Fa
     [("blocks", False), ("all", False), pytest.param("blocks", True, marks=pytest.mark.long)],
 )
 def test_recomputed_and_compiled_blocks_preserve_the_same(
-    open_tiny: Callable[..., Family], monkeypatch: pytest.MonkeyPatch, checkpointing: str, compiled: bool
+    open_tiny: Callable[..., Family], compiled_by_tracer: None, checkpointing: str, compiled: bool
 ) -> None:
     """Blocks see the LoRA off and on within one step, and are computed once more with it on."""
-    compile_module = nn.Module.compile
-    monkeypatch.setattr(
-        nn.Module, "compile", lambda module: compile_module(module, backend="eager")
-    )  # the tracer alone
 
     def gradients(*how: Any) -> torch.Tensor:
         family = with_lora(open_tiny())
