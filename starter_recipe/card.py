@@ -233,6 +233,8 @@ Apache-2.0, weights and world alike.
 def install(transformer: Path, vae: Path) -> None:
     """Replace the shipped starter by `transformer`/starter with the VAE `vae`/final.
 
+    The distilled one gets that VAE too, as long as it draws in the same latents.
+
     Raises SystemExit, and leaves what is shipped, where the transformer was trained on latents of another encoder."""
     drawn_with, finished = transformer / "starter" / "vae", vae / "final"
     if encoder_identity(drawn_with) != encoder_identity(finished):
@@ -243,6 +245,8 @@ def install(transformer: Path, vae: Path) -> None:
     shutil.rmtree(SHIPPED, ignore_errors=True)
     shutil.copytree(transformer / "starter", SHIPPED)
     shutil.copytree(finished, SHIPPED / "vae", dirs_exist_ok=True)
+    if DISTILLED.is_dir() and encoder_identity(DISTILLED / "vae") == encoder_identity(finished):
+        shutil.copytree(finished, DISTILLED / "vae", dirs_exist_ok=True)
 
 
 def main() -> None:

@@ -1,5 +1,6 @@
 """How the curves are told in the model card."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -54,14 +55,25 @@ def weights(folder: Path, encoder: float, decoder: float) -> Path:
     return folder.parent
 
 
+def decoder_in(pipeline: Path) -> float:
+    return load_file(pipeline / "vae" / "diffusion_pytorch_model.safetensors")["decoder.x"].item()
+
+
 def test_a_better_decoder_is_installed_and_other_latents_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(card, "SHIPPED", tmp_path / "shipped")
+    shipped, distilled = tmp_path / "shipped", tmp_path / "distilled"
+    monkeypatch.setattr(card, "SHIPPED", shipped)
+    monkeypatch.setattr(card, "DISTILLED", distilled)
+    weights(distilled / "vae", 1.0, 1.0)
     trained = weights(tmp_path / "transformer" / "starter" / "vae", 1.0, 1.0).parent
     install(trained, weights(tmp_path / "better" / "final", 1.0, 2.0))
-    shipped = tmp_path / "shipped" / "vae" / "diffusion_pytorch_model.safetensors"
-    assert load_file(shipped)["decoder.x"].item() == 2
+    assert decoder_in(shipped) == 2
+    assert decoder_in(distilled) == 2, "it draws in the same latents"
     with pytest.raises(SystemExit, match="not those that"):
         install(trained, weights(tmp_path / "other" / "final", 3.0, 3.0))
-    assert load_file(shipped)["decoder.x"].item() == 2
+    assert decoder_in(shipped) == 2
+    shutil.rmtree(distilled)
+    weights(distilled / "vae", 3.0, 1.0)
+    install(trained, tmp_path / "better")
+    assert decoder_in(distilled) == 1, "of other latents"
