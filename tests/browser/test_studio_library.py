@@ -51,7 +51,8 @@ def draw(studio: Studio, job_id: str, count: int | None = None) -> None:
     job = queue.get(studio, job_id)
     outputs = json.loads((Path(job.folder) / "job.json").read_text())["outputs"]
     for number, output in enumerate(outputs[:count]):
-        write_picture(Path(output), (80 + 40 * number, 60, 120), 128)
+        done = write_picture(Path(output).parent / "half.png", (80 + 40 * number, 60, 120), 128)
+        done.replace(output)  # at one stroke, as a worker writes it: the page asks for it at any time
     if count is None:
         queue.change(studio, job.id, state="finished", result=generations.take(studio, job, {}))
 
