@@ -19,7 +19,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, cast
+from typing import IO, Any, cast
 
 from likeness.config.voice import REFERENCE
 from likeness.errors import InputError, RunFailed
@@ -40,7 +40,7 @@ class ScriptEngine:
         self.script = script.resolve()
         self._process: subprocess.Popen[str] | None = None
         self._lines: queue.Queue[str | None] = queue.Queue()
-        self._log = Path(tempfile.mkdtemp(prefix="voice-engine-")) / "log.txt"
+        self._log: IO[str] | None = None  # what it writes to stderr; a file without a name, so that none is left
         self._number = 0
 
     def learn(self, reference: Clip, folder: Path) -> dict[str, Any]:
@@ -76,6 +76,7 @@ class ScriptEngine:
         except (OSError, subprocess.TimeoutExpired):
             process.kill()
             process.wait()
+        self._last_words()
 
     def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
         process = self._process or self._start()
@@ -101,10 +102,10 @@ class ScriptEngine:
                 f"--script: {self.script.name} lists its own packages, which uv fetches. Fix: pip install uv"
             )
         command = [uv, "run", "--script"] if inline and uv else [sys.executable]
-        with self._log.open("w") as log:
-            process = subprocess.Popen(
-                [*command, str(self.script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
-            )
+        self._log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
+        process = subprocess.Popen(
+            [*command, str(self.script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, text=True
+        )
         self._process = process
         threading.Thread(target=self._listen, args=(process,), daemon=True).start()
         ready = self._next(STARTING)
@@ -138,5 +139,13 @@ class ScriptEngine:
             self._process.kill()
             self._process.wait()
             self._process = None
-        said = self._log.read_text(errors="replace").strip().splitlines()[-8:] if self._log.exists() else []
-        return RunFailed("\n".join([f"{self.script.name}: {what}", *said]))
+        return RunFailed("\n".join([f"{self.script.name}: {what}", *self._last_words()]))
+
+    def _last_words(self) -> list[str]:
+        """The last lines that the ended process wrote to stderr, once."""
+        if self._log is None:
+            return []
+        with self._log as log:
+            self._log = None
+            log.seek(0)
+            return log.read().strip().splitlines()[-8:]

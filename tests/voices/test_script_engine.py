@@ -1,4 +1,5 @@
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -30,13 +31,18 @@ ECHO = """
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Callable[..., ScriptEngine]:
+def engine(tmp_path: Path) -> Iterator[Callable[..., ScriptEngine]]:
+    made: list[ScriptEngine] = []
+
     def make(answer: str = ECHO, before: str = "", protocol: int = 1) -> ScriptEngine:
         path = tmp_path / "engine.py"
         path.write_text(ENGINE.format(answer=answer.strip(), before=before, protocol=protocol))
-        return ScriptEngine(path)
+        made.append(ScriptEngine(path))
+        return made[-1]
 
-    return make
+    yield make
+    for each in made:
+        each.close()
 
 
 def test_an_engine_of_its_own_learns_and_speaks(engine: Callable[..., ScriptEngine], low: Path, tmp_path: Path) -> None:
@@ -68,6 +74,22 @@ def test_what_goes_wrong_is_told_with_the_engines_own_words(
     (tmp_path / "v").mkdir()
     with pytest.raises(RunFailed, match=words):
         engine(**how).learn(read_clip(low), tmp_path / "v")
+
+
+def test_nothing_is_left_where_temporary_files_go(
+    engine: Callable[..., ScriptEngine], low: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "temporary"
+    place.mkdir()
+    (tmp_path / "v").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
+    speaker = engine(before="print('loading', file=sys.stderr)")
+    values = speaker.learn(read_clip(low), tmp_path / "v")
+    speaker.say("hello", tmp_path / "v", values, Manner(seed=3))
+    speaker.close()
+    with pytest.raises(RunFailed, match="gone\ntogether"):
+        engine(before="sys.exit('gone\\ntogether')").learn(read_clip(low), tmp_path / "v")
+    assert list(place.iterdir()) == []
 
 
 def test_a_script_that_is_not_there_is_refused(tmp_path: Path) -> None:
