@@ -38,18 +38,21 @@ STYLE_CONTROLS = tuple(text.rpartition(",")[0] for text in CONTROLS)
 
 @dataclass(frozen=True)
 class Condition:
-    """A planted truth. `kinds`: verdicts that agree with it; `flags`: of which one must be raised; where both are
-    empty, nothing is expected of the run alone. `judged`: whether the attribute judge knows what is learned."""
+    """A planted truth. `kinds`: verdicts that agree with it; `flags`: of which one must be raised; `silent`: of which
+    none may be; where all are empty, nothing is expected of the run alone. `judged`: whether the attribute judge knows
+    what is learned, and it is worth its time."""
 
     name: str
     kinds: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
+    silent: tuple[str, ...] = ()
     settings: dict[str, object] = field(default_factory=dict[str, object])
     data: str = "varied"
     judged: bool = True
 
 
-# The expectations, written down before the first planted run. The base's own settings are rate 0.001, batch 10.
+# The expectations, written down before the first planted run; that of "preserving" before its own first. The base's own
+# settings are rate 0.001, batch 10.
 CONDITIONS = (
     Condition("good", kinds=("sweet spot",), settings={"data.datasets.0.repeats": 15}),
     Condition("too few steps", kinds=("underfit",), settings={"data.datasets.0.repeats": 2}),
@@ -69,6 +72,13 @@ CONDITIONS = (
         flags=("leaks",),
         settings={"data.datasets.0.repeats": 15, "kind": "style"},
         data="style",
+        judged=False,
+    ),
+    # The counterpart of the two before: a flag that is always raised would agree with both.
+    Condition(
+        "preserving",
+        silent=("leaks",),
+        settings={"data.datasets.0.repeats": 15, "preserve": {"weight": 1, "class_word": "a girl"}},
         judged=False,
     ),
     # Beside the good run of its seed: the same in all but train.seed. Which is better cannot be told.
@@ -157,5 +167,7 @@ def write_settings(path: Path, condition: Condition, seed: int, pictures: Path, 
     }
     if "optim.learning_rate" in condition.settings:
         tree["optim"] = {"learning_rate": condition.settings["optim.learning_rate"]}
+    if "preserve" in condition.settings:
+        tree["preserve"] = condition.settings["preserve"]
     tree["kind"] = condition.settings.get("kind", "character")
     durable.write_text(path, json.dumps(tree, indent=2))  # JSON is YAML

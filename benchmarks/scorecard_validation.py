@@ -51,9 +51,11 @@ class Result:
 
 
 def agrees(condition: Condition, kind: str, flags: Sequence[str]) -> bool | None:
-    if not condition.kinds and not condition.flags:
-        return None
-    return kind in condition.kinds if condition.kinds else bool({*condition.flags} & {*flags})
+    if condition.kinds:
+        return kind in condition.kinds
+    if condition.flags:
+        return bool({*condition.flags} & {*flags})
+    return not {*condition.silent} & {*flags} if condition.silent else None
 
 
 def swapped(evidence: Sequence[EpochEvidence], probes: Mapping[int, ProbesMeasured]) -> list[EpochEvidence]:

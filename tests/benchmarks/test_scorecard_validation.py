@@ -63,6 +63,8 @@ def test_the_negative_control_holds_other_pictures() -> None:
         (Condition("a", kinds=("overfit",)), "sweet spot", [], False),
         (Condition("a", flags=("leaks",)), "sweet spot", ["leaks", "copies"], True),
         (Condition("a", flags=("leaks",)), "sweet spot", ["copies"], False),
+        (Condition("a", silent=("leaks",)), "sweet spot", ["copies"], True),
+        (Condition("a", silent=("leaks",)), "sweet spot", ["leaks"], False),
         (Condition("a"), "underfit", [], None),
     ],
 )
@@ -114,7 +116,8 @@ def test_every_condition_can_be_trained(tmp_path: Path) -> None:
             and config.data.datasets[0].repeats == condition.settings["data.datasets.0.repeats"]
         )
         assert config.train.seed == condition.settings.get("train.seed", 7)
-        assert condition.kinds or condition.flags or condition.name == "good again"
+        assert config.preserve.weight == (condition.name == "preserving")
+        assert condition.kinds or condition.flags or condition.silent or condition.name == "good again"
 
 
 def test_planted_pictures_are_drawn_again_alike(tmp_path: Path) -> None:
