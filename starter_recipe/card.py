@@ -130,7 +130,8 @@ On renders that no training saw; `python -m starter_recipe.card` prints these fi
 | the same with the wrong source picture | {last["loss_edit_wrong_source"]:.3f} |
 
 Colours, scenes, styles and framing come out as asked. Hair, what is worn, animals and things are right in two pictures
-of three, garments, poses and expressions in every other; least of all at full body. Longer training is what it wants.
+of three, garments and poses in every other, expressions in two of five; least of all at full body. Longer training is
+what it wants.
 
 ## Licence
 
