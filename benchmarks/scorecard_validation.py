@@ -13,7 +13,7 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from likeness.judge.verdict import evidence_of
 
 TUNING, SEALED = (*range(101, 105), *range(201, 205)), tuple(range(205, 213))
 LOOKS = 4  # times the pictures that `benchmarks.learning` draws of an epoch: with those alone 5 % is within the noise
+STEPS = 8  # of the pictures for the judge, half of the base's own: it sees the same in them, and many can be drawn
 CLOSE = 0.05  # of the best epoch's quality: the recommended epoch may fall short by so much
 LEAST_QUALITY = 0.1  # of the best epoch: below it nothing was learned
 RIVALS = ("last", "middle", "lowest training loss")
@@ -106,6 +107,8 @@ def judged(run: Path, place: Path, threads: int, fast: bool = False) -> dict[str
     from likeness.worker.training import read_job
 
     job = read_job(run)
+    sampling = job.config.sampling.model_copy(update={"steps": STEPS})
+    job = replace(job, config=job.config.model_copy(update={"sampling": sampling}))
     placement = choose_placement(job.config.hardware)
     set_up_torch(placement, threads)
     judge = ready_judge(place.parent / "judge")
