@@ -65,6 +65,12 @@ def alike_among_themselves(training: Rows) -> Values:
     return cosines.max(axis=1)
 
 
+def sameness(training: Rows) -> float | None:
+    """Mean cosine of the training pictures with each other; None for fewer than two."""
+    count = len(training)
+    return float(((training @ training.T).sum() - count) / (count * (count - 1))) if count > 1 else None
+
+
 def copy_threshold(training: Rows) -> float:
     """The correlation from which on a sample counts as a copy: above what is usual among the training pictures, and
     never below `COPY_FLOOR`. 2 where the training pictures are copies of each other: nothing can be told then."""

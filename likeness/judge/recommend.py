@@ -21,11 +21,12 @@ PLATEAU = 0.02  # of a measure of pictures: epochs this close to the highest sho
 STILL_FALLING = 0.06  # of the gain, made in the last third of the epochs: not done learning
 BETWEEN_RUNS = 0.2  # of the gain, by which two runs of the same settings may differ
 SMALLEST_GAIN = 0.005  # of the loss before training; below it nothing was learned to speak of
-COPIES, MONOTONOUS, ONE_COMPOSITION, LEAK_SHARE, COPIED_THROUGH, KEPT = 0.1, 0.6, 0.5, 0.2, 0.5, 0.9
+COPIES, MONOTONOUS, LEAK_SHARE, COPIED_THROUGH, KEPT = 0.1, 0.6, 0.2, 0.5, 0.9
+ONE_COMPOSITION, TAKEN_OVER = 0.5, 0.25  # of training pictures among themselves; as a share of it, of test pictures
 
 # What the pictures should show most of, in the order of preference: the first that was measured chooses.
 _WANTED = ("followed", "likeness")
-_FLAGGED = ("copied", "diversity", "composition", "leak", "likeness", "change", "preserved")
+_FLAGGED = ("copied", "diversity", "leak", "likeness", "change", "preserved")
 
 
 @dataclass(frozen=True)
@@ -346,7 +347,7 @@ def _flags(evidence: Sequence[EpochEvidence], kind: str) -> list[str]:
         flags.append("copies")
     if mean["diversity"] is not None and mean["diversity"] < MONOTONOUS:
         flags.append("monotonous")
-    if mean["composition"] is not None and mean["composition"] > ONE_COMPOSITION:
+    if _taken_over(late, base) > TAKEN_OVER:
         flags.append("one composition")
     if mean["leak"] is not None and mean["likeness"] is not None and before is not None:
         gained = mean["likeness"] - before
@@ -360,6 +361,16 @@ def _flags(evidence: Sequence[EpochEvidence], kind: str) -> list[str]:
     if kind == "edit" and mean["preserved"] is not None and mean["preserved"] < KEPT:
         flags.append("not preserved")
     return flags
+
+
+def _taken_over(late: Sequence[EpochEvidence], base: EpochEvidence | None) -> float:
+    """How far the test pictures have gone from the base's composition to that of the training pictures, as a share of
+    the way; 0 where these have no composition in common: then what is alike is the subject."""
+    theirs, ours = _late_mean(late, "sameness"), _late_mean(late, "composition")
+    if theirs is None or ours is None or theirs <= ONE_COMPOSITION:
+        return 0.0
+    before = (_value(base, "composition") if base else None) or 0.0
+    return (ours - before) / max(theirs - before, 1e-6)
 
 
 def _late_mean(late: Sequence[EpochEvidence], name: str) -> float | None:

@@ -199,9 +199,10 @@ def test_the_error_of_a_change() -> None:
 
 
 def with_pictures(**measures: float) -> list[EpochEvidence]:
-    whole = {name: measures.pop(name) for name in ("diversity",) if name in measures}
+    whole = {name: measures.pop(name) for name in ("diversity", "sameness") if name in measures}
     pictures = {name: {f"p{k}": value for k in range(4)} for name, value in measures.items()}
-    base = EpochEvidence(0, pictures={"likeness": {f"p{k}": 0.3 for k in range(4)}})
+    before = {"likeness": 0.3, "composition": 0.1}
+    base = EpochEvidence(0, pictures={n: {f"p{k}": v for k in range(4)} for n, v in before.items()})
     return [base, *(EpochEvidence(e, pictures=pictures, whole=whole) for e in (1, 2, 3, 4))]
 
 
@@ -211,7 +212,10 @@ def with_pictures(**measures: float) -> list[EpochEvidence]:
         ({"likeness": 0.7, "leak": 0.02, "copied": 0.0, "diversity": 0.9}, "", ()),
         ({"copied": 0.5}, "", ("copies",)),
         ({"diversity": 0.4}, "", ("monotonous",)),
-        ({"composition": 0.6}, "", ("one composition",)),
+        ({"composition": 0.4, "sameness": 0.8}, "", ("one composition",)),
+        ({"composition": 0.2, "sameness": 0.8}, "", ()),
+        ({"composition": 0.4, "sameness": 0.45}, "", ()),
+        ({"composition": 0.6}, "", ()),
         ({"likeness": 0.7, "leak": 0.3}, "", ("leaks",)),
         ({"change": 0.2, "preserved": 0.99}, "edit", ("not followed",)),
         ({"change": 1.2, "preserved": 0.7}, "edit", ("not preserved",)),

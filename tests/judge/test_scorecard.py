@@ -51,7 +51,7 @@ def test_a_character_beside_the_base(drawn: Make, example: MakeExample) -> None:
     assert told.pictures["leak"] == pytest.approx({"c": np.sqrt(0.5)}, abs=1e-3)
     assert told.pictures["prompt"] == pytest.approx({"p1": -1, "p2": -1})  # both were asked for in blue
     assert told.pictures["drift"]["c"] == pytest.approx(float(np.asarray(noise(20)).mean()) / 255 / 3, rel=0.1)
-    assert told.whole == pytest.approx({"vendi": 1, "diversity": 1})
+    assert told.whole == pytest.approx({"vendi": 1, "diversity": 1, "sameness": 0}, abs=0.05)
 
 
 def test_without_an_encoder_pixels_are_left(drawn: Make, example: MakeExample) -> None:
@@ -86,6 +86,16 @@ def test_composition_is_the_mean_over_all_training_pictures(drawn: Make, example
     for training, wanted in ((mixed, 0), (same, 1)):
         told = Scorecard(run_config(), training, None).measure(1, 1, [drawn("p", 1, noise(0))], [])
         assert told.pictures["composition"] == pytest.approx({"p": wanted}, abs=0.01)
+
+
+def test_sameness_is_that_of_the_training_pictures(drawn: Make, example: MakeExample) -> None:
+    unlike, dark = noise(0).point(lambda v: 255 - v), noise(0).point(lambda v: v // 2)
+    for pictures, wanted in (((noise(0), dark), 1), ((noise(0), unlike), -1), ((noise(0), dark, unlike), -1 / 3)):
+        training = [example(f"{i}", p) for i, p in enumerate(pictures)]
+        told = Scorecard(run_config(), training, None).measure(1, 1, [drawn("p", 1, noise(5))], [])
+        assert told.whole["sameness"] == pytest.approx(wanted, abs=0.01)
+    alone = Scorecard(run_config(), [example("a", noise(0))], None).measure(1, 1, [drawn("p", 1, noise(5))], [])
+    assert "sameness" not in alone.whole
 
 
 def test_a_mirrored_copy_is_one(drawn: Make, example: MakeExample) -> None:
