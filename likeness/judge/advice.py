@@ -47,8 +47,8 @@ def _about_flags(verdict: Verdict, config: RunConfig) -> Iterator[str]:
         f"lora.rank below {config.lora.rank}.",
         "monotonous": "Test pictures look much alike: vary poses, places and framing in the dataset, and say them in "
         "the captions.",
-        "one composition": "Test pictures take over the composition of the training pictures, whatever the prompt: "
-        "vary pose, framing and place in the dataset, and say them in the captions.",
+        "one composition": "The training pictures are of one composition, and test pictures take it over, whatever the "
+        "prompt: vary pose, framing and place in the dataset, and say them in the captions.",
         "leaks": "Prompts without the trigger show what was learned: see that every caption holds the trigger, take an "
         f"earlier epoch, or {hold}, which holds what captions without the trigger show.",
         "not followed": "The sources come back nearly unchanged: train longer, or see that the pairs differ enough.",
