@@ -5,10 +5,13 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
 from likeness import durable
+from likeness.config.document import set_in
+from likeness.config.tree import parse_key
 from starter_recipe.examples import MIKA
 from starter_recipe.world import Picture, caption, random_picture, render
 from starter_recipe.world.picture import BACKDROPS, TIMELESS_SCENES
@@ -78,7 +81,7 @@ CONDITIONS = (
     Condition(
         "preserving",
         silent=("leaks",),
-        settings={"data.datasets.0.repeats": 15, "preserve": {"weight": 1, "class_word": "a girl"}},
+        settings={"data.datasets.0.repeats": 15, "preserve.weight": 1, "preserve.class_word": "a girl"},
         judged=False,
     ),
     # Beside the good run of its seed: the same in all but train.seed. Which is better cannot be told.
@@ -154,20 +157,17 @@ def write_settings(path: Path, condition: Condition, seed: int, pictures: Path, 
         learned = [
             f"{TRIGGER}, {p}" for p in ("a girl in a red coat in the snow", "a cat in a farm", "a boy in a city")
         ]
-    tree: dict[str, object] = {
+    tree: dict[str, Any] = {
         "name": name,
         "kind": "character",
         "base": "starter",
         "trigger": TRIGGER,
-        "data": {"datasets": [{"path": str(pictures), "repeats": condition.settings["data.datasets.0.repeats"]}]},
-        "train": {"epochs": 10, "seed": condition.settings.get("train.seed", seed)},
+        "data": {"datasets": [{"path": str(pictures)}]},
+        "train": {"epochs": 10, "seed": seed},
         "sampling": {"prompts": [*learned, *(STYLE_CONTROLS if style else CONTROLS)], "max_prompts": 5},
         "scorecard": {"seeds": 2},
         "hardware": {"threads": threads},
     }
-    if "optim.learning_rate" in condition.settings:
-        tree["optim"] = {"learning_rate": condition.settings["optim.learning_rate"]}
-    if "preserve" in condition.settings:
-        tree["preserve"] = condition.settings["preserve"]
-    tree["kind"] = condition.settings.get("kind", "character")
+    for setting, value in condition.settings.items():
+        set_in(tree, parse_key(setting), value)
     durable.write_text(path, json.dumps(tree, indent=2))  # JSON is YAML

@@ -67,8 +67,8 @@ def alike_among_themselves(training: Rows) -> Values:
 
 def sameness(training: Rows) -> float | None:
     """Mean cosine of the training pictures with each other; None for fewer than two."""
-    count = len(training)
-    return float(((training @ training.T).sum() - count) / (count * (count - 1))) if count > 1 else None
+    count, cosines = len(training), training @ training.T
+    return float((cosines.sum() - np.trace(cosines)) / (count * (count - 1))) if count > 1 else None
 
 
 def copy_threshold(training: Rows) -> float:

@@ -58,7 +58,6 @@ class _Training:
     fine: Rows
     threshold: float
     sharpness: float
-    sameness: float | None
     features: Rows | None
     sources: list[Image.Image] = field(default_factory=list[Image.Image])
     source_features: Rows | None = None
@@ -95,8 +94,9 @@ class Scorecard:
             pictures |= self._alike(seen, before, learned, controls, training)
         pictures |= self._drifted(seen, before, controls)
         whole = _diversity(seen, before, learned)
-        if training is not None and training.sameness is not None and "composition" in pictures:
-            whole["sameness"] = training.sameness
+        if training is not None and "composition" in pictures:
+            alike = metrics.sameness(training.fine)
+            whole |= {} if alike is None else {"sameness": alike}
         told.pictures.update({name: values for name, values in pictures.items() if values})
         told.whole.update(whole)
         return told
@@ -161,7 +161,6 @@ class Scorecard:
             fine,
             metrics.copy_threshold(fine),
             float(np.median([features.sharpness(p) for p in pictures])),
-            metrics.sameness(fine),
             self.encoder.images(pictures) if self.encoder else None,
             sources if is_edit else [],
             self.encoder.images(sources) if self.encoder and is_edit else None,

@@ -76,7 +76,9 @@ class ScriptEngine:
         except (OSError, subprocess.TimeoutExpired):
             process.kill()
             process.wait()
-        self._last_words()
+        if self._log is not None:
+            self._log.close()
+            self._log = None
 
     def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
         process = self._process or self._start()

@@ -48,6 +48,12 @@ def test_training_pictures_among_themselves() -> None:
     assert metrics.alike_among_themselves(rows(EAST)).size == 0
 
 
+def test_sameness_is_the_mean_over_all_pairs() -> None:
+    assert metrics.sameness(rows(EAST, EAST, NORTH)) == pytest.approx(1 / 3)
+    assert metrics.sameness(rows(EAST, [0.0, 0.0])) == 0  # a picture of one colour has no pattern
+    assert metrics.sameness(rows(EAST)) is None
+
+
 def test_what_counts_as_a_copy_depends_on_how_alike_the_training_pictures_are() -> None:
     assert metrics.copy_threshold(rows(EAST, NORTH)) == metrics.COPY_FLOOR
     near = rows(EAST, metrics.unit(rows([1, 0.2]))[0].tolist())

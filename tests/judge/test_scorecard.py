@@ -51,7 +51,8 @@ def test_a_character_beside_the_base(drawn: Make, example: MakeExample) -> None:
     assert told.pictures["leak"] == pytest.approx({"c": np.sqrt(0.5)}, abs=1e-3)
     assert told.pictures["prompt"] == pytest.approx({"p1": -1, "p2": -1})  # both were asked for in blue
     assert told.pictures["drift"]["c"] == pytest.approx(float(np.asarray(noise(20)).mean()) / 255 / 3, rel=0.1)
-    assert told.whole == pytest.approx({"vendi": 1, "diversity": 1, "sameness": 0}, abs=0.05)
+    assert told.whole.pop("sameness") == pytest.approx(0, abs=0.05)  # noise
+    assert told.whole == pytest.approx({"vendi": 1, "diversity": 1})
 
 
 def test_without_an_encoder_pixels_are_left(drawn: Make, example: MakeExample) -> None:
